@@ -1,0 +1,1 @@
+"""inventory.yaml: what we hold and what is made from it."""

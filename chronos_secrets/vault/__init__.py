@@ -1,0 +1,1 @@
+"""The KeePassXC file: its format, its entries, its password."""

@@ -1,0 +1,47 @@
+"""No test can reach the developer's home, keyring, AWS or git settings."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chronos_secrets.vault.kdf import Kdf
+from tests.support.vaults import CHEAP
+
+_REMOVED = ("CHRONOS_", "AWS_", "GIT_", "DOTENV", "PGPASS", "DBUS_", "SSH_AUTH_SOCK")
+_FOLDERS = {
+    "HOME": "",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_RUNTIME_DIR": ".run",
+}
+
+
+@pytest.fixture(autouse=True)
+def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A home of its own below `tmp_path`, nothing of ours in the environment, UTC, and the usual umask."""
+    for name in [name for name in os.environ if name.startswith(_REMOVED)]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    for name, below in _FOLDERS.items():
+        monkeypatch.setenv(name, str(home / below))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    time.tzset()
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def cheap() -> Kdf:
+    """A key derivation that costs a test nothing; KeePassXC reads it too. For `kdbx.create(name, salt, cheap)`."""
+    return CHEAP
