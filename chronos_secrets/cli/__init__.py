@@ -1,0 +1,1 @@
+"""The terminal: words, colours, prompts and exit status. The only room that knows click."""

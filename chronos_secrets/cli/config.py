@@ -1,0 +1,25 @@
+"""`config`: where things are on this machine."""
+
+import click
+
+from chronos_secrets.cli import output
+from chronos_secrets.cli.session import Session, with_session
+
+
+@click.group()
+def config() -> None:
+    """Say where things are on this machine."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_session
+def show(session: Session, *, as_json: bool) -> None:
+    """Print each setting, its value, and where the value came from."""
+    settings = session.settings._asdict()
+    if as_json:
+        rows = {name: {"value": setting.value, "origin": setting.origin} for name, setting in settings.items()}
+        output.document("config show", {"settings": rows})
+        return
+    for name, setting in settings.items():
+        output.result(f"{name:<9}  {setting.value or '(none)'}\n{'':<9}  from {setting.origin}")

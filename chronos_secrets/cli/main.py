@@ -1,0 +1,113 @@
+"""The command line's root: lazy commands, and the one place where a failure becomes words and an exit status."""
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from chronos_secrets import __version__
+from chronos_secrets.cli import output
+from chronos_secrets.errors import ChronosError, Exit, UsageError
+from chronos_secrets.settings import Flags
+
+
+class Lazy(NamedTuple):
+    """A command that is imported when it is called: where it is, and its line in `--help`."""
+
+    place: str
+    help: str
+
+
+COMMANDS = {
+    "init": Lazy("vault:init", "Make the vault from an inventory, or an inventory from a vault."),
+    "check": Lazy("inventory:check", "Say what is wrong with the inventory, its templates and the vault."),
+    "list": Lazy("inventory:list_", "List the credentials of the inventory."),
+    "get": Lazy("inventory:get", "Print one value from the vault."),
+    "render": Lazy("render:render", "Write the files that are made from the vault."),
+    "vault": Lazy("vault:vault", "Look after the vault file itself."),
+    "config": Lazy("config:config", "Say where things are on this machine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named in a table and imported only when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].place.split(":")
+        command: click.Command = getattr(importlib.import_module(f"chronos_secrets.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 the answer is no, 2 usage, 3 a file you edit is wrong, 4 vault, 5 refused, "
+    "6 busy, 7 a target failed, 8 incomplete: run again.",
+)
+@click.option("--inventory", metavar="FILE", help="The inventory (else the nearest inventory.yaml).")
+@click.option("--vault", metavar="FILE", help="The KeePassXC file (else what the inventory says).")
+@click.option("--key-file", metavar="FILE", help="The vault's key file, if it has one.")
+@click.version_option(__version__, message="chronos-secrets %(version)s")
+@click.pass_context
+def root(ctx: click.Context, inventory: str | None, vault: str | None, key_file: str | None) -> None:
+    """One KeePassXC file is the source of truth for your credentials."""
+    ctx.obj = Flags(inventory, vault, key_file)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status. Nothing else in the program turns a failure into words."""
+    as_json = "--json" in arguments
+    try:
+        status = root.main(list(arguments), prog_name="chronos-secrets", standalone_mode=False)
+        output.flush()
+        return int(status or Exit.OK)
+    except ChronosError as error:
+        output.failure(error, as_json=as_json)
+        return error.exit
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.say(error.format_message())
+        return Exit.USAGE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "chronos-secrets"
+        message = error.format_message().rstrip(".").replace("\n", " ")
+        output.failure(UsageError(message[:1].lower() + message[1:], hint=f"{command} --help"), as_json=as_json)
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        output.say("interrupted")
+        return Exit.INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # click turns a broken pipe into SystemExit(1), which would say "no"
+        return _closed_output()
+    except Exception as error:  # noqa: BLE001  the one boundary: whatever nobody foresaw is a bug, told without values
+        output.say(_bug(error))
+        return Exit.BUG
+
+
+def _closed_output() -> int:
+    """The reader of our output went away, as `head` does: no words, and no second failure when Python flushes."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.OK
+
+
+def _bug(error: BaseException) -> str:
+    """Where it happened. The exception's own text is left out: it may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+    return (
+        f"error: a bug in chronos-secrets {__version__}: {type(error).__name__}\n{places}\n"
+        "hint: please report these lines; they hold no secret"
+    )

@@ -1,0 +1,199 @@
+"""What one command works with: inventory, settings, vault. Each is made on first use and only once."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from chronos_secrets.cli import output, prompts
+from chronos_secrets.errors import InventoryInvalid, Refused, UsageError, VaultLocked
+from chronos_secrets.secret import Secret
+from chronos_secrets.settings import Flags, Setting, Settings, resolve
+
+if TYPE_CHECKING:
+    from chronos_secrets.inventory.model import Inventory
+    from chronos_secrets.render.values import Values
+    from chronos_secrets.vault.kdf import MasterKey
+    from chronos_secrets.vault.store import Vault
+
+_TRIES = 3
+_DESCRIPTOR = click.IntRange(0, 2**31 - 1)  # what the system calls a file descriptor
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Session:
+    """The inventory, the settings and the vault of one command."""
+
+    def __init__(self, flags: Flags, password_file: str | None = None, password_fd: int | None = None) -> None:
+        self._flags = flags
+        self._password_file = password_file
+        self._password_fd = password_fd
+        _require_working_folder()
+        self.home = Path(os.environ.get("HOME") or Path.home())
+
+    @staticmethod
+    def now() -> datetime:
+        """The current time (UTC); everything below the command line is handed it."""
+        return datetime.now(UTC)
+
+    @property
+    def new_inventory(self) -> str:
+        """Where an inventory is to be made: where a flag or the environment says, else here."""
+        return self._flags.inventory or os.environ.get("CHRONOS_SECRETS_INVENTORY") or "inventory.yaml"
+
+    @functools.cached_property
+    def inventory_setting(self) -> Setting:
+        """Which inventory.yaml is meant, and why. Its value is None where there is none."""
+        if self._flags.inventory:
+            return Setting(self._flags.inventory, "command line: --inventory")
+        if from_environment := os.environ.get("CHRONOS_SECRETS_INVENTORY"):
+            return Setting(from_environment, "environment: CHRONOS_SECRETS_INVENTORY")
+        from chronos_secrets.inventory import load
+
+        found = load.find(Path.cwd(), home=self.home)
+        return Setting(str(found) if found else None, "found from the working directory upwards")
+
+    @functools.cached_property
+    def inventory(self) -> "Inventory":
+        """Raises InventoryInvalid."""
+        from chronos_secrets.inventory import load
+
+        if self.inventory_setting.value is None:
+            raise InventoryInvalid(
+                "there is no inventory.yaml here or in a folder above",
+                hint="chronos-secrets init --from FILE.kdbx    (or --inventory FILE)",
+            )
+        return load.read(Path(self.inventory_setting.value))
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Raises InventoryInvalid, SettingsInvalid."""
+        vault = str(self.inventory.locate(self.inventory.vault.path, home=self.home))
+        return self.settings_for(self.inventory.project, vault)
+
+    def settings_for(self, project: str, vault: str | None) -> Settings:
+        """The settings of a project that need not have an inventory yet."""
+        return resolve(
+            inventory=self.inventory_setting, project=project, vault=vault,
+            flags=self._flags, environ=os.environ, home=self.home,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def vault(self) -> "Vault":
+        """The project's vault, opened. Raises what opening raises, and Refused for another project's state."""
+        opened = self.open(self.settings)
+        _refuse_other_vault(opened, self.settings.state_folder)
+        return opened
+
+    @functools.cached_property
+    def values(self) -> "Values":
+        """The values of the inventory's credentials."""
+        from chronos_secrets.render.values import Values
+
+        return Values(self.inventory, self.vault.entries)
+
+    def open(self, settings: Settings) -> "Vault":
+        """Open the vault that `settings` name, with the password from where the command says or from the terminal."""
+        from chronos_secrets.vault import kdbx, store
+
+        path = settings.vault_path
+        with store.named(path):
+            kdbx.read_format(store.read(path))  # a file that is no vault is said before anybody types a password
+        places = store.Places(locks=settings.locks, previous=settings.state_folder / "previous")
+        given = self._given_password()
+        if given is not None:
+            return store.Vault.open(path, self.key(given, settings), places)
+        for left in reversed(range(_TRIES)):
+            key = self.key(prompts.password(f"Password of {path}: "), settings)
+            try:
+                return store.Vault.open(path, key, places)
+            except VaultLocked as error:
+                if not left:
+                    raise
+                output.say(f"{error.message}; {left} {'tries' if left > 1 else 'try'} left")
+        raise AssertionError("unreachable")
+
+    def new_password(self, path: Path) -> Secret:
+        """The password for a vault that is being made: from where the command says, else typed twice."""
+        given = self._given_password()
+        return given if given is not None else prompts.new_password(path)
+
+    @staticmethod
+    def key(password: Secret, settings: Settings) -> "MasterKey":
+        """The key made of `password` and of the key file that the settings name. Raises VaultLocked."""
+        from chronos_secrets.vault.kdf import MasterKey
+
+        name = settings.key_file.value
+        if name is None:
+            return MasterKey(password)
+        try:
+            return MasterKey(password or None, Path(name).read_bytes())
+        except OSError as error:
+            raise VaultLocked(f"cannot read the key file {name}: {(error.strerror or '').lower()}") from error
+
+    def _given_password(self) -> Secret | None:
+        from chronos_secrets.vault import unlock
+
+        if self._password_fd is not None:
+            return unlock.from_descriptor(self._password_fd)
+        if self._password_file is not None:
+            return unlock.from_file(Path(self._password_file))
+        return None
+
+
+def _require_working_folder() -> None:
+    """Half of what follows makes a path absolute, which fails in a folder that somebody removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("the working folder is not there any more", hint="cd to another folder") from error
+
+
+def with_session(command: Command) -> Command:
+    """Give a command its `Session`, and the options that say where things are (they may stand before it, too)."""
+
+    @click.option("--inventory", metavar="FILE", hidden=True)
+    @click.option("--vault", metavar="FILE", hidden=True)
+    @click.option("--key-file", metavar="FILE", hidden=True)
+    @click.pass_obj
+    @functools.wraps(command)
+    def wrapped(flags: Flags, /, *arguments: Any, **options: Any) -> Any:
+        given = Flags(options.pop("inventory"), options.pop("vault"), options.pop("key_file"))
+        merged = Flags(*(here or before for here, before in zip(given, flags, strict=True)))
+        password = {name: options.pop(name, None) for name in ("password_file", "password_fd")}
+        return command(Session(merged, **password), *arguments, **options)
+
+    return wrapped  # type: ignore[return-value]  # click's decorators keep what they wrap
+
+
+def opens_vault(command: Command) -> Command:
+    """The options by which a command that opens the vault is given its password; put it above `with_session`."""
+    for option in (
+        click.option("--password-fd", type=_DESCRIPTOR, metavar="N", help="Read the vault's password from file descriptor N."),
+        click.option("--password-file", metavar="FILE", help="Read the vault's password from FILE (0600) or a pipe."),
+    ):
+        command = option(command)
+    return command
+
+
+def _refuse_other_vault(opened: "Vault", state: Path) -> None:
+    """One project name, one vault: two vaults under one name would mix their state."""
+    from chronos_secrets.systems import files
+
+    mark = state / "vault-id"
+    known = ""
+    with contextlib.suppress(OSError):  # reading must go on where nothing can be remembered
+        if mark.is_file():
+            known = mark.read_text(errors="replace")
+        else:
+            files.write_durably(files.private_folder(state) / mark.name, opened.entries.vault_id.encode())
+    if known and known != opened.entries.vault_id:
+        raise Refused(
+            f"{opened.path} is not the vault that this project name had on this machine so far",
+            hint=f"if that is right: rm {mark}    (else give the project another name in inventory.yaml)",
+        )

@@ -1,0 +1,1 @@
+"""Results as tables and JSON. Knows nothing but what it is handed."""
