@@ -78,14 +78,8 @@ def run(arguments: Sequence[str]) -> int:
     except ChronosError as error:
         output.failure(error, as_json=as_json)
         return error.exit
-    except click.exceptions.NoArgsIsHelpError as error:
-        output.say(error.format_message())
-        return Exit.USAGE
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "chronos-secrets"
-        message = error.format_message().rstrip(".").replace("\n", " ")
-        output.failure(UsageError(message[:1].lower() + message[1:], hint=f"{command} --help"), as_json=as_json)
-        return Exit.USAGE
+        return _misused(error, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         output.say("interrupted")
         return Exit.INTERRUPTED
@@ -94,6 +88,18 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the one boundary: whatever nobody foresaw is a bug, told without values
         output.say(_bug(error))
         return Exit.BUG
+
+
+def _misused(error: click.UsageError, *, as_json: bool) -> int:
+    """Say what is wrong with the command line; of a group without a command, what it could have been."""
+    said = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        output.say(said)
+        return Exit.USAGE
+    said = said.rstrip(".").replace("\n", " ")
+    command = error.ctx.command_path if error.ctx else "chronos-secrets"
+    output.failure(UsageError(said[:1].lower() + said[1:], hint=f"{command} --help"), as_json=as_json)
+    return Exit.USAGE
 
 
 def _closed_output() -> int:

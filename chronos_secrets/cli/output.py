@@ -72,7 +72,8 @@ def _heard() -> Iterator[None]:
     except OSError as error:
         said = (error.strerror or "").lower()
         raise Incomplete(
-            f"the result could not be printed: standard output says {said}", hint="run the command again, printing elsewhere"
+            f"the result could not be printed: standard output says {said}",
+            hint="run the command again, printing elsewhere",
         ) from error
 
 
@@ -106,8 +107,9 @@ def failure(error: ChronosError, *, as_json: bool) -> None:
     """What went wrong, and what to do next."""
     hint = error.hint or _NEXT.get(error.code)
     if as_json:
-        told = {"code": error.code, "exit": int(error.exit), "message": error.message, "hint": hint}
-        say(json.dumps({"version": JSON_VERSION, "error": {**told, "details": list(error.details)}}, ensure_ascii=False))
+        told: dict[str, object] = {"code": error.code, "exit": int(error.exit), "message": error.message, "hint": hint}
+        told["details"] = list(error.details)
+        say(json.dumps({"version": JSON_VERSION, "error": told}, ensure_ascii=False))
         return
     lines = [f"error: {error.message}", *(f"  {line}" for line in error.details), *([f"hint: {hint}"] if hint else [])]
     say("\n".join(_plain(line) for line in lines))

@@ -43,17 +43,22 @@ def render(
     chosen = _chosen(session, names)
     drafts = [Draft(session.inventory, destination, session.home) for destination in chosen]
     here, elsewhere = _split(drafts, everything=to is not None)
+    values = session.values if here else None  # a person may take long to type the password: not while others wait
     with _render_lock(session, needed=mode is None and bool(here)):
         plans = [
-            destinations.plan(draft, path, session.inventory, session.values, in_place=to is None)
+            destinations.plan(draft, path, session.inventory, values, in_place=to is None)
             for draft, path in _placed(session, here, to)
+            if values is not None
         ]
         for each in plans:
             refuse_faulty(each, session.inventory)
         if mode == "dry-run":
             destinations.refuse_foreign(plans, may_adopt=adopt)
         written = _write(session, plans, adopt=adopt, run_after=to is None) if mode is None else []
-    _report(plans, written, elsewhere, mode, as_json=as_json)
+    if as_json:
+        _report_json(plans, written, elsewhere, mode)
+    else:
+        _report(plans, written, elsewhere, mode, session.home)
     return _status(plans, elsewhere, mode)
 
 
@@ -82,7 +87,9 @@ def _placed(session: Session, drafts: list[Draft], to: str | None) -> list[tuple
         path = Path(os.path.normpath(path))
         if path in placed:
             ids = f"{placed[path].destination.id} and {draft.destination.id}"
-            raise Refused(f"{ids} would both become {path}", hint=f"chronos-secrets render {draft.destination.id} --to DIR")
+            raise Refused(
+                f"{ids} would both become {path}", hint=f"chronos-secrets render {draft.destination.id} --to DIR"
+            )
         placed[path] = draft
     return [(draft, path) for path, draft in placed.items()]
 
@@ -118,19 +125,30 @@ def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool)
     return written
 
 
-def _report(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None, *, as_json: bool) -> None:
-    rows = [(each.draft.destination.id, str(each.path), _words(each, each in written, mode)) for each in plans]
+def _report(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None, home: Path) -> None:
+    rows = [
+        (each.draft.destination.id, output.short(each.path, home=home), _words(each, each in written, mode))
+        for each in plans
+    ]
     rows += [(d.destination.id, f"{d.destination.host}:{d.destination.path}", "left out") for d in elsewhere]
-    if as_json:
-        made = [{"id": name, "path": path, "state": state} for name, path, state in rows]
-        changes = {each.draft.destination.id: destinations.difference(each) for each in plans if each.drifted}
-        output.document("render", {"destinations": made, **({"changes": changes} if mode == "diff" else {})})
-        return
     output.rows(("DESTINATION", "FILE", "STATE"), rows, empty="the inventory names no destination")
     if mode == "diff":
         for each in (each for each in plans if each.drifted):
-            output.result(f"\n{each.draft.destination.id}  {each.path}")
+            output.result(f"\n{each.draft.destination.id}  {output.short(each.path, home=home)}")
             output.result("\n".join(f"  {line}" for line in destinations.difference(each)))
+
+
+def _report_json(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None) -> None:
+    made = [
+        {"id": each.draft.destination.id, "path": str(each.path), "state": _words(each, each in written, mode)}
+        for each in plans
+    ]
+    made += [
+        {"id": d.destination.id, "path": f"{d.destination.host}:{d.destination.path}", "state": "left out"}
+        for d in elsewhere
+    ]
+    changes = {each.draft.destination.id: destinations.difference(each) for each in plans if each.drifted}
+    output.document("render", {"destinations": made, **({"changes": changes} if mode == "diff" else {})})
 
 
 def _words(each: Plan, was_written: bool, mode: str | None) -> str:

@@ -174,7 +174,9 @@ def with_session(command: Command) -> Command:
 def opens_vault(command: Command) -> Command:
     """The options by which a command that opens the vault is given its password; put it above `with_session`."""
     for option in (
-        click.option("--password-fd", type=_DESCRIPTOR, metavar="N", help="Read the vault's password from file descriptor N."),
+        click.option(
+            "--password-fd", type=_DESCRIPTOR, metavar="N", help="Read the vault's password from file descriptor N."
+        ),
         click.option("--password-file", metavar="FILE", help="Read the vault's password from FILE (0600) or a pipe."),
     ):
         command = option(command)

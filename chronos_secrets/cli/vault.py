@@ -92,7 +92,8 @@ def _inventory_from(session: Session, source: Path) -> None:
     target = Path(session.new_inventory)
     if os.path.lexists(target):
         raise Refused(
-            f"{target} is already there; it is never overwritten", hint=f"chronos-secrets init --from {source} --inventory NEW.yaml"
+            f"{target} is already there; it is never overwritten",
+            hint=f"chronos-secrets init --from {source} --inventory NEW.yaml",
         )
     if not str(source.absolute()).isprintable():
         raise Refused(f"an inventory cannot name the file {source}", hint="rename the vault or its folder")

@@ -100,7 +100,7 @@ def write(
     staged: list[files.StagedFile] = []
     try:
         for each in drifted:
-            staged.append(_staged(each))
+            staged.append(_staged(each))  # noqa: PERF401  a failure must find what was staged before it
         if adopted is not None:
             _keep_adopted([each for each in drifted if not each.current.ours], adopted, now)
         before(drifted)
@@ -140,7 +140,9 @@ def _refuse_path(path: Path) -> None:
     try:
         _refuse_place(path)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise Refused(f"{path} cannot be written: {files.reason(error)}", hint="correct the destination's path") from error
+        raise Refused(
+            f"{path} cannot be written: {files.reason(error)}", hint="correct the destination's path"
+        ) from error
 
 
 def _refuse_place(path: Path) -> None:
@@ -301,8 +303,16 @@ def _replace(drifted: list[Plan], staged: list[files.StagedFile]) -> None:
         try:
             file.commit()
         except OSError as error:
-            old = ", ".join(str(each.path) for each in drifted[number:])
+            old = ", ".join(str(each.path) for each in drifted[number:] if not _is_written(each))
             raise Incomplete(
-                f"{file.target} could not be replaced: {files.reason(error)}; still old: {old}",
-                hint="chronos-secrets render",
+                f"{file.target} could not be replaced safely: {files.reason(error)}; still old: {old or 'none'}",
+                hint="chronos-secrets render    (once the disk is well)",
             ) from error
+
+
+def _is_written(each: Plan) -> bool:
+    """Whether the new file is there, though it may not be on the disk yet."""
+    try:
+        return Secret(each.path.read_bytes()) == each.content
+    except OSError:
+        return False

@@ -1,7 +1,7 @@
 """Templates: Jinja2's syntax, and of its language only what can be checked before the vault is unlocked.
 
-Text, `{{ name.field }}`, `{{ var }}`, `if` with `elif`, `else` and `not`, comments, and the filters below. Jinja2 parses;
-nothing is compiled or executed. Anything else is an error with its line.
+Text, `{{ name.field }}`, `{{ var }}`, `if` with `elif`, `else` and `not`, comments, and the filters below. Jinja2
+parses; nothing is compiled or executed. Anything else is an error with its line.
 """
 
 import base64

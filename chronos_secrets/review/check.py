@@ -106,9 +106,7 @@ def _entry_findings(credential: Credential, entry: Entry, needed: frozenset[str]
 def _absent(credential: Credential, entry: Entry, field: str) -> Finding:
     place = credential.fields[field]
     if place.where != "attachment":
-        return Finding(
-            "empty-field", credential.id, f"its field {field} ({place}) is empty", "fill it in with KeePassXC"
-        )
+        return Finding("empty-field", credential.id, f"its field {field} ({place}) is empty", "fill it in")
     there = ", ".join(entry.attachment_names) or "none"
     wanted = f"'{place.name}'" if place.name else "one attachment"
     return Finding(

@@ -93,7 +93,7 @@ def sweep(target: Path) -> None:
 
 
 def sweep_folder(folder: Path) -> None:
-    """Remove whatever killed runs staged in a folder that only we write to. Call it with the lock held that guards it."""
+    """Remove whatever killed runs staged in a folder that only we write to. Call it with its lock held."""
     _remove(folder, f"{_PREFIX}*.tmp")
 
 

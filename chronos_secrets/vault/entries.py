@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from chronos_secrets.errors import EntryMissing, Refused
+from chronos_secrets.errors import EntryMissing, Refused, VaultUnreadable
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault import document
 from chronos_secrets.vault.kdbx import Kdbx
@@ -102,16 +102,22 @@ class Entry:
         """When KeePassXC says that it expires."""
         if self.element.findtext("Times/Expires") != "True":
             return None
-        return document.decode_time(self.element.findtext("Times/ExpiryTime") or "")
+        return self._time("ExpiryTime")
 
     @property
     def modified(self) -> datetime:
-        return document.decode_time(self.element.findtext("Times/LastModificationTime") or "")
+        return self._time("LastModificationTime")
 
     @property
     def history(self) -> "tuple[Entry, ...]":
         """The entry as it was, oldest first."""
         return tuple(Entry(self._vault, element) for element in self.element.iterfind("History/Entry"))
+
+    def _time(self, name: str) -> datetime:
+        try:
+            return document.decode_time(self.element.findtext(f"Times/{name}") or "")
+        except (ValueError, OverflowError) as error:
+            raise VaultUnreadable(f"the entry '{'/'.join(self.path)}' holds a time that cannot be read") from error
 
 
 class Entries:
@@ -139,9 +145,7 @@ class Entries:
 
     def at(self, path: Path) -> Entry | None:
         """The entry at `path`, or None. Raises EntryMissing when two entries share that path."""
-        found = [
-            element for group in self._groups(path[:-1]) for element in self._by_title(group).get(path[-1], [])
-        ]
+        found = [element for group in self._groups(path[:-1]) for element in self._by_title(group).get(path[-1], [])]
         if len(found) > 1:
             raise EntryMissing(
                 f"there are {len(found)} entries called '{'/'.join(path)}'",
@@ -237,7 +241,8 @@ class Entries:
         item = deepcopy(entry.element)
         item.remove(item.find("History"))
         history.append(item)
-        limit = int(self.kdbx.root.findtext("Meta/HistoryMaxItems") or _HISTORY_ITEMS)
+        stated = self.kdbx.root.findtext("Meta/HistoryMaxItems") or ""
+        limit = int(stated) if re.fullmatch("-?[0-9]{1,9}", stated) else _HISTORY_ITEMS
         if limit >= 0:  # -1 means no limit
             for oldest in history.findall("Entry")[: max(0, len(history) - limit)]:
                 history.remove(oldest)

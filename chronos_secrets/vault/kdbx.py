@@ -191,20 +191,24 @@ def _assembled(root: Any, attachments: dict[str, bytes], kdf: Kdf) -> Kdbx:
     def item(key: str, name: str, data: Any) -> tuple[str, Any]:
         return name, made({key: name, "data": data})
 
-    header = made([
-        item("id", "cipher_id", "aes256"),
-        item("id", "compression_flags", made(compression=True)),
-        item("id", "master_seed", bytes(32)),
-        item("id", "encryption_iv", bytes(16)),
-        item("id", "kdf_parameters", _kdf_parameters(kdf)),
-        item("id", "end", b"\r\n\r\n"),
-    ])
-    inner = made([
-        ("binary", library.ListContainer()),
-        item("type", "protected_stream_id", "chacha20"),
-        item("type", "protected_stream_key", bytes(64)),
-        item("type", "end", b""),
-    ])
+    header = made(
+        [
+            item("id", "cipher_id", "aes256"),
+            item("id", "compression_flags", made(compression=True)),
+            item("id", "master_seed", bytes(32)),
+            item("id", "encryption_iv", bytes(16)),
+            item("id", "kdf_parameters", _kdf_parameters(kdf)),
+            item("id", "end", b"\r\n\r\n"),
+        ]
+    )
+    inner = made(
+        [
+            ("binary", library.ListContainer()),
+            item("type", "protected_stream_id", "chacha20"),
+            item("type", "protected_stream_key", bytes(64)),
+            item("type", "end", b""),
+        ]
+    )
     signature = {"sig1": _SIGNATURE[:4], "sig2": _SIGNATURE[4:]}
     value = made(signature, minor_version=0, major_version=4, dynamic_header=header)
     payload = made(inner_header=inner, xml=root.getroottree())
@@ -234,9 +238,9 @@ def _translated(what: str) -> Iterator[None]:
     """Turn whatever the libraries raise on foreign bytes into VaultUnreadable."""
     try:
         yield
-    except (VaultLocked, VaultUnreadable):
+    except (VaultLocked, VaultUnreadable, ImportError):  # an incomplete installation is no damaged vault
         raise
-    except Exception as error:
+    except Exception as error:  # construct and pykeepass raise what they like, plain Exception included
         raise VaultUnreadable(what) from error
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import random
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -353,7 +354,7 @@ def test_attachments_protected_in_memory_by_keepass_2_are_refused_at_once(tmp_pa
 NO_VAULTS = {
     "it is empty": b"",
     "it is cut short": bytes.fromhex("03d9a29a67fb4bb5"),
-    "it is not a KeePassXC file": b"password: hunter2 is not in here\n" * 10,
+    "it is not a KeePassXC file": b"a list of things to do\n" * 10,
     "it is a KeePass 1 file": bytes.fromhex("03d9a29a65fb4bb5") + bytes(100),
     "it has the unknown format version 5": bytes.fromhex("03d9a29a67fb4bb500000500") + bytes(100),
     "its header is cut short or damaged": bytes.fromhex("03d9a29a67fb4bb500000400") + b"\x02\x10\x00",
@@ -424,6 +425,14 @@ def test_a_damaged_header_of_kdbx_4_is_said_before_anybody_types_a_password(tmp_
     content[content.index(b"\x04\x20\x00\x00\x00") + 5] ^= 1
     with pytest.raises(VaultUnreadable, match="its header is damaged: the checksum does not match"):
         kdbx.read_format(bytes(content))
+
+
+def test_an_incomplete_installation_is_not_said_to_be_a_damaged_vault(tmp_path, monkeypatch):
+    content = vaults.kdbx4(tmp_path / "vault.kdbx").read_bytes()
+    kdbx._library.cache_clear()
+    monkeypatch.setitem(sys.modules, "pykeepass", None)
+    with pytest.raises(ModuleNotFoundError, match="pykeepass"):
+        kdbx.read_format(content)
 
 
 # A header says how hard the key is to derive, and KDBX 3.1 has no checksum over it; nobody may keep us for hours.

@@ -124,7 +124,7 @@ def foreign(aviary: Aviary) -> None:
     """The file was written by a person: an assignment of each kind, one of them over several lines."""
     aviary.env.write_text(
         f"# mine\nDATABASE_PASSWORD={aviary.values['jira.token']}\nexport OLD_TOKEN='{aviary.values['db.password']}'\n"
-        f"PEM=\"-----BEGIN\n{aviary.values['key.private_key']}=\n-----END\"\n"
+        f'PEM="-----BEGIN\n{aviary.values["key.private_key"]}=\n-----END"\n'
     )
 
 
@@ -171,6 +171,10 @@ def other_vault(aviary: Aviary) -> None:
     (aviary.state / "vault-id").write_bytes(content)
 
 
+def spoilt_state(aviary: Aviary) -> None:
+    (aviary.state / "vault-id").write_bytes(b"\xff\0\xfe")
+
+
 def value(**values: str) -> Callable[[Aviary], object]:
     """A value in the vault is another, around a canary."""
 
@@ -198,7 +202,9 @@ def after_is_a_file(aviary: Aviary) -> None:
     (aviary.state / "after").write_text("a file where a folder should be\n")
 
 
-BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 PASSWORDS = (
     Row("a wrong password", password(b"wrong\n"), RENDER, 4, ("cannot open", "aviary.kdbx", "password or key file")),
@@ -231,6 +237,7 @@ VAULTS = (
     Row("a link that leads nowhere as the vault", instead(lambda a: a.vault, lambda p: p.symlink_to("x")), RENDER, 4,
         ("there is no vault",)),
     Row("another project's vault", other_vault, RENDER, 5, ("not the vault that this project name had", "rm ")),
+    Row("a state of bytes", spoilt_state, RENDER, 5, ("not the vault that this project name had", "rm ")),
     Row("an entry that was moved", moved_entry, RENDER, 4, ("jira: there is no entry 'Work/Jira'", "Third-Party/Jira")),
     Row("two entries of one name", twin_entry, RENDER, 4, ("2 entries called 'Third-Party/Jira'", "rename")),
     Row("an empty field", empty_field, RENDER, 4, ("cipher: the field passphrase is empty", "Database/Cipher")),
@@ -323,8 +330,16 @@ PLACES = (
 )  # fmt: skip
 SETTINGS = (
     Row("config.toml that is no TOML", config("[aviary\n"), RENDER, 3, ("config.toml is not valid TOML",)),
-    Row("config.toml with a list without end", config(f"x = {'[' * 5000}"), RENDER, 3, ("config.toml is not valid TOML",)),
-    Row("an unknown setting", config("[aviary]\nvolt = 'x'\n"), RENDER, 3, ("unknown setting 'volt'", "vault, key_file")),
+    Row(
+        "config.toml with a list without end",
+        config(f"x = {'[' * 5000}"),
+        RENDER,
+        3,
+        ("config.toml is not valid TOML",),
+    ),
+    Row(
+        "an unknown setting", config("[aviary]\nvolt = 'x'\n"), RENDER, 3, ("unknown setting 'volt'", "vault, key_file")
+    ),
     Row("a setting that is no path", config("[aviary]\nvault = 7\n"), RENDER, 3, ("'vault' in [aviary]",)),
     Row("a setting with a NUL", config('[aviary]\nvault = "a\\u0000b"\n'), RENDER, 3, ("'vault' in [aviary]",)),
     Row("a setting that is no table", config("aviary = 1\n"), RENDER, 3, ("'aviary' is not a table",)),
@@ -336,7 +351,13 @@ WORDS = (
     Row("an unknown credential", nothing, ("get", "jirra"), 2, ("'jirra'", "did you mean jira?")),
     Row("an unknown field", nothing, ("get", "jira", "--field", "tokn"), 2, ("jira has no field 'tokn'", "token")),
     Row("no credential", nothing, ("get",), 2, ("'ID'",)),
-    Row("an inventory that is there already", nothing, ("init", "--from", "aviary.kdbx"), 5, ("inventory.yaml", "already")),
+    Row(
+        "an inventory that is there already",
+        nothing,
+        ("init", "--from", "aviary.kdbx"),
+        5,
+        ("inventory.yaml", "already"),
+    ),
 )
 ROWS = (*PASSWORDS, *VAULTS, *INVENTORIES, *TEMPLATES, *VALUES, *PLACES, *SETTINGS, *WORDS)
 
@@ -363,7 +384,11 @@ def test_what_is_wrong_is_told_in_one_line_and_every_file_is_as_it_was(row: Row,
     assert snapshot(aviary.root) == before
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.status != 2 and row.command[0] in ("render", "check")][::7], ids=lambda row: row.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if row.status != 2 and row.command[0] in ("render", "check")][::7],
+    ids=lambda row: row.name.replace(" ", "-"),
+)
 def test_json_tells_the_same_with_a_code(row: Row, aviary: Aviary):
     import json
 
@@ -388,10 +413,14 @@ def test_a_vault_that_keepassxc_saves_between_our_open_and_our_save_keeps_what_k
     meanwhile: list[bytes] = []
     aviary.vault.unlink()
     (aviary.state / "vault-id").unlink()
-    vaults.kdbx4(aviary.vault, kdf=vaults.KDFS["aes"], password=aviary.password)  # one that there is something to upgrade in
+    vaults.kdbx4(
+        aviary.vault, kdf=vaults.KDFS["aes"], password=aviary.password
+    )  # one that there is something to upgrade in
     monkeypatch.setattr(Session, "now", staticmethod(keepassxc_saves_now))  # asked for between opening and saving
     done = aviary.run("vault", "upgrade")
-    assert_told(done, 4, "was saved by another program since it was opened; nothing was changed", "run the command again")
+    assert_told(
+        done, 4, "was saved by another program since it was opened; nothing was changed", "run the command again"
+    )
     assert [aviary.vault.read_bytes()] == meanwhile
     assert list(aviary.folder.glob(".chronos-*")) == []
 
@@ -416,7 +445,9 @@ def test_what_a_refused_render_would_have_needed_is_not_left_behind(aviary: Avia
     assert snapshot(aviary.root) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; test_render_survives mounts a read-only folder")
+@pytest.mark.skipif(
+    os.geteuid() == 0, reason="root may write everywhere; test_render_survives mounts a read-only folder"
+)
 def test_a_folder_that_may_not_be_written_to(aviary: Aviary):
     aviary.note.unlink()
     aviary.note.parent.chmod(0o500)
@@ -461,7 +492,12 @@ def test_nothing_that_is_printed_can_break_the_printing(aviary: Aviary):
     (aviary.folder / odd).write_bytes(aviary.inventory.read_bytes())
     aviary.edit("entry: Third-Party/Jira", "entry: Third-Party/J\u00efra\u202f")
     for env in ({}, {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}):
-        for words in (("--inventory", odd, "config", "show"), ("list",), ("list", "--json"), ("--inventory", f"x{odd}", "list")):
+        for words in (
+            ("--inventory", odd, "config", "show"),
+            ("list",),
+            ("list", "--json"),
+            ("--inventory", f"x{odd}", "list"),
+        ):
             done = aviary.process(*words, env=env)
             assert done.status in (0, 3), (words, done.err)
             assert "Traceback" not in done.text

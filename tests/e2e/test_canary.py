@@ -17,7 +17,9 @@ CALLS = (
     "copy_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,memfd_create,setxattr,prctl"
 )
 STAGED = re.compile(r"\.chronos-[0-9a-f]{12}\.[0-9a-f]{12}\.tmp")
-_OPEN = re.compile(r'open(?:at)?\((?:AT_FDCWD(?:<[^>]*>)?, )?"(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)(?:, (?P<mode>0\d*))?\) = (?P<result>-?\d+)')
+_OPEN = re.compile(
+    r'open(?:at)?\((?:AT_FDCWD(?:<[^>]*>)?, )?"(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)(?:, (?P<mode>0\d*))?\) = (?P<result>-?\d+)'
+)
 _WRITE = re.compile(r"\bwrite\((?P<fd>\d+)<(?P<path>.*?)>, ")
 
 
@@ -41,7 +43,7 @@ class Trace(NamedTuple):
     @staticmethod
     def _place(line: str) -> str:
         written = _WRITE.search(line)
-        return written["path"] if written else line.split("(")[0].split()[-1]
+        return written["path"] if written else line.partition("(")[0].rpartition(" ")[2]
 
 
 def watch(aviary: Aviary, *arguments: str | Path, locked: bool = False) -> Trace:
@@ -67,7 +69,11 @@ def aviary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aviary:
 
 def _files_that_tell(aviary: Aviary) -> set[str]:
     """The files below the project that hold something hidden, without the password file that the test made."""
-    telling = {path for path, kept in snapshot(aviary.root).items() if isinstance(kept.content, bytes) and aviary.leaked(kept.content)}
+    telling = {
+        path
+        for path, kept in snapshot(aviary.root).items()
+        if isinstance(kept.content, bytes) and aviary.leaked(kept.content)
+    }
     return telling - {"password"}
 
 
@@ -81,13 +87,17 @@ def test_a_render_writes_values_only_into_files_that_are_private_from_their_firs
     for place in telling:
         assert trace.opened_for_writing[str(place)] == ("O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC", "0600")
     assert aviary.leaked(trace.done.text) == []
-    assert _files_that_tell(aviary) == {str(path.relative_to(aviary.root)) for path in (aviary.env, aviary.note, aviary.key_file)}
+    assert _files_that_tell(aviary) == {
+        str(path.relative_to(aviary.root)) for path in (aviary.env, aviary.note, aviary.key_file)
+    }
 
 
 def test_a_render_opens_nothing_else_for_writing_but_its_state(aviary: Aviary):
     trace = watch(aviary, "render")
     allowed = {path.parent for path in aviary.destinations} | {aviary.state}
-    others = {path for path in trace.opened_for_writing if Path(path).parent not in allowed and not path.startswith("/dev/")}
+    others = {
+        path for path in trace.opened_for_writing if Path(path).parent not in allowed and not path.startswith("/dev/")
+    }
     assert others == set()
 
 
@@ -119,7 +129,7 @@ def nothing(_: Aviary) -> None:
 
 
 def unholdable(aviary: Aviary) -> None:
-    aviary.remake_vault(db__password=f"it's-a-\"canary\"-{os.urandom(12).hex()}")
+    aviary.remake_vault(db__password=f'it\'s-a-"canary"-{os.urandom(12).hex()}')
 
 
 def linked(aviary: Aviary) -> None:
@@ -129,7 +139,9 @@ def linked(aviary: Aviary) -> None:
 
 def foreign(aviary: Aviary) -> None:
     aviary.env.parent.mkdir()
-    aviary.env.write_text(f"DATABASE_PASSWORD={aviary.values['db.password']}\nMINE='{aviary.values['jira.token']}\nx'\n")
+    aviary.env.write_text(
+        f"DATABASE_PASSWORD={aviary.values['db.password']}\nMINE='{aviary.values['jira.token']}\nx'\n"
+    )
 
 
 def failing_after(aviary: Aviary) -> None:
@@ -163,7 +175,9 @@ QUIET: tuple[tuple[str, Callable[[Aviary], None], tuple[str, ...], int], ...] = 
 )
 
 
-@pytest.mark.parametrize(("spoil", "command", "status"), [row[1:] for row in QUIET], ids=[row[0].replace(" ", "-") for row in QUIET])
+@pytest.mark.parametrize(
+    ("spoil", "command", "status"), [row[1:] for row in QUIET], ids=[row[0].replace(" ", "-") for row in QUIET]
+)
 def test_a_command_that_shows_and_a_command_that_fails_tell_nothing(aviary: Aviary, spoil, command, status: int):
     spoil(aviary)
     before = _files_that_tell(aviary)

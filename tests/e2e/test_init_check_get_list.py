@@ -148,7 +148,7 @@ def test_the_named_vault_is_read_though_a_variable_or_the_machine_names_another(
     new = aviary.root / "new"
     new.mkdir()
     assert in_process("init", "--from", theirs, "--password-file", aviary.password_file, folder=new).status == 0
-    assert "quo\\\"te" in (new / "inventory.yaml").read_text()
+    assert 'quo\\"te' in (new / "inventory.yaml").read_text()
 
 
 def test_a_vault_below_home_is_written_with_a_tilde(aviary: Aviary, theirs: Path):
@@ -163,7 +163,9 @@ def test_a_vault_below_home_is_written_with_a_tilde(aviary: Aviary, theirs: Path
 @pytest.mark.parametrize("name", ["new\nline.kdbx", "odd\udcff.kdbx"])
 def test_a_vault_whose_own_name_cannot_be_written_down_is_refused(aviary: Aviary, theirs: Path, name: str):
     path = theirs.rename(aviary.root / name)
-    done = in_process("init", "--from", path, "--inventory", "new.yaml", "--password-file", aviary.password_file, folder=aviary.root)
+    done = in_process(
+        "init", "--from", path, "--inventory", "new.yaml", "--password-file", aviary.password_file, folder=aviary.root
+    )
     assert done.status == 5
     assert "hint: rename the vault" in done.err
     assert len(done.err.splitlines()) == 2
@@ -194,7 +196,7 @@ def test_a_project_in_order_has_no_finding(aviary: Aviary):
 
 
 def test_check_finds_what_a_render_would_stumble_over_and_more(aviary: Aviary):
-    aviary.remake_vault(db__password=f"it's a \"canary\" {os.urandom(12).hex()}")
+    aviary.remake_vault(db__password=f'it\'s a "canary" {os.urandom(12).hex()}')
     aviary.template.write_text("A={{ cipher.passphrse }}\n")
     with vaults.edited(aviary.vault, aviary.password) as opened:
         by_title = {entry.title: entry for entry in opened.entries}

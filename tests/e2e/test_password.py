@@ -60,7 +60,9 @@ def test_the_third_try_counts(aviary: Aviary):
     assert terminal.end().status == 0
 
 
-@pytest.mark.parametrize(("key", "status", "words"), [("\x03", 130, "interrupted"), ("\x04", 4, "no password was typed")])
+@pytest.mark.parametrize(
+    ("key", "status", "words"), [("\x03", 130, "interrupted"), ("\x04", 4, "no password was typed")]
+)
 def test_a_person_may_give_up_and_the_terminal_shows_again_what_is_typed(aviary, key: str, status: int, words: str):
     terminal = _get(aviary)
     terminal.expect(PROMPT)
@@ -114,7 +116,14 @@ def test_without_a_terminal_nothing_is_asked_and_the_hint_says_how_else(aviary: 
 
 
 def test_what_needs_no_vault_asks_nothing(aviary: Aviary):
-    for words in (("list",), ("check", "--offline"), ("config", "show"), ("--version",), ("--help",), ("render", "--help")):
+    for words in (
+        ("list",),
+        ("check", "--offline"),
+        ("config", "show"),
+        ("--version",),
+        ("--help",),
+        ("render", "--help"),
+    ):
         assert aviary.process(*words, locked=True).status == 0
 
 
@@ -161,7 +170,11 @@ def test_neither_a_variable_nor_an_argument_is_a_password(aviary: Aviary):
     names = ("CHRONOS_SECRETS_PASSWORD", "CHRONOS_SECRETS_VAULT_PASSWORD", "PASSWORD")
     assert aviary.process("get", "db", locked=True, env=dict.fromkeys(names, aviary.password)).status == 4
     done = subprocess.run(
-        argv("get", "db", "--password", aviary.password), cwd=aviary.folder, env=environment(), capture_output=True, check=False
+        argv("get", "db", "--password", aviary.password),
+        cwd=aviary.folder,
+        env=environment(),
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 2
     assert aviary.leaked(done.stderr) == []

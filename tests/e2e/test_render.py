@@ -50,7 +50,8 @@ JIRA_API_TOKEN='{jira}'
 AWS_ACCESS_KEY_ID='{aviary.values["aws.access_key_id"]}'
 AWS_SECRET_ACCESS_KEY='{aviary.values["aws.secret_access_key"]}'
 """,
-        aviary.note: HEADER.format("aviary/note") + f"# what the vault says\nNOTE='{aviary.values['cipher.passphrase']}'\n",
+        aviary.note: HEADER.format("aviary/note")
+        + f"# what the vault says\nNOTE='{aviary.values['cipher.passphrase']}'\n",
         aviary.key_file: aviary.values["key.private_key"],
         aviary.ssh_config: HEADER.format("aviary/ssh-config")
         + f"""Host far-away
@@ -115,7 +116,9 @@ def test_a_mode_that_somebody_widened_is_drift_and_is_put_right(aviary: Aviary):
     ("--diff", 1, {"env": "missing", "note": "out of date", "ssh-config": "up to date"}),
     ("--dry-run", 0, {"env": "would be written", "note": "would be written", "ssh-config": "up to date"}),
 ])  # fmt: skip
-def test_what_would_change_is_said_and_nothing_is_written(aviary: Aviary, option: str, status: int, state: dict[str, str]):
+def test_what_would_change_is_said_and_nothing_is_written(
+    aviary: Aviary, option: str, status: int, state: dict[str, str]
+):
     aviary.run("render")
     aviary.env.unlink()
     aviary.template.write_text("NOTE={{ cipher.passphrase }}\nMORE=plain\n")
@@ -157,7 +160,8 @@ def test_a_diff_takes_no_line_of_an_old_value_for_a_key(aviary: Aviary):
     aviary.run("render")
     first, second, third = (os.urandom(12).hex() for _ in range(3))
     aviary.env.write_text(
-        HEADER.format("aviary/env") + f"OLD='begin\nK{first}=x\nend'\nSECOND=\"it's\nK{second}=y\"\nTHIRD=`a\nK{third}=z`\n"
+        HEADER.format("aviary/env")
+        + f"OLD='begin\nK{first}=x\nend'\nSECOND=\"it's\nK{second}=y\"\nTHIRD=`a\nK{third}=z`\n"
     )
     done = aviary.run("render", "--diff", "env")
     assert [line for line in done.out.splitlines() if line.startswith("  -")] == ["  - OLD", "  - SECOND", "  - THIRD"]
@@ -180,7 +184,9 @@ def test_to_writes_everything_into_one_folder_and_leaves_the_real_places_alone(a
     assert done.status == 0
     contents = expected(aviary)
     copies = {path.name: path for path in (aviary.folder / "copy").iterdir()}
-    assert {name: path.read_text() for name, path in copies.items()} == {path.name: text for path, text in contents.items()}
+    assert {name: path.read_text() for name, path in copies.items()} == {
+        path.name: text for path, text in contents.items()
+    }
     assert {_mode(path) for path in copies.values()} == {0o600}
     assert not any(path.exists() for path in aviary.destinations)
 
@@ -226,7 +232,9 @@ def test_local_lines_survive_to_the_byte_and_stay_at_the_end(aviary: Aviary):
     aviary.run("render")
     ours = aviary.env.read_bytes()
     local = LOCAL.encode("latin-1")  # no UTF-8, and none of our business
-    aviary.env.write_bytes(b"# a line that is lost\n".join(ours.split(b"\n", 1)[:1]) + b"\nLOST=1\n" + local + b"AFTER=1\n")
+    aviary.env.write_bytes(
+        b"# a line that is lost\n".join(ours.split(b"\n", 1)[:1]) + b"\nLOST=1\n" + local + b"AFTER=1\n"
+    )
     for _ in range(2):
         assert aviary.run("render", "env").status == 0
         assert aviary.env.read_bytes() == ours + local
@@ -316,7 +324,9 @@ def test_the_hints_for_a_file_that_git_sees_work_when_they_are_pasted(aviary: Av
         (hint,) = (line.removeprefix("hint: ") for line in done.err.splitlines() if line.startswith("hint: "))
         subprocess.run(("sh", "-c", hint), cwd=aviary.folder, check=True, capture_output=True)
     assert done.status == 0
-    tracked = subprocess.run(("git", "-C", aviary.folder, "status", "--porcelain"), capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ("git", "-C", aviary.folder, "status", "--porcelain"), capture_output=True, text=True, check=True
+    )
     assert "out/" not in tracked.stdout.replace("D  out/.env", "")
 
 

@@ -126,14 +126,14 @@ def test_a_save_is_refused_where_the_previous_bytes_cannot_be_kept(vault, state)
 def test_a_read_only_disk_is_said_and_the_vault_stays_as_it_was(vault, state, tmp_path):
     small = tmp_path / "small"
     mounted = _mounted(small, bytes_=65536, source=vault)
-    prepare = f"{mounted}; mount -o remount,ro {small}; {_kept(vault, small / vault.name)}"
+    prepare = f"{mounted}; mount -o remount,bind,ro {small}; {_kept(vault, small / vault.name)}"
     told = writer.run("once", small / vault.name, "entry", "new", state=state, before=prepare)
     assert told == ["vault-not-saved", f"{small / vault.name} could not be saved: read-only file system"]
 
 
 def test_a_vault_on_a_read_only_disk_can_still_be_read(vault, state, tmp_path):
     small = tmp_path / "small"
-    prepare = f"{_mounted(small, bytes_=65536, source=vault)}; mount -o remount,ro {small}"
+    prepare = f"{_mounted(small, bytes_=65536, source=vault)}; mount -o remount,bind,ro {small}"
     assert writer.run("passwords", small / vault.name, state=state, before=prepare) == {"entry": "old", "other": "kept"}
 
 
@@ -141,6 +141,8 @@ def test_a_vault_on_a_read_only_disk_can_still_be_read(vault, state, tmp_path):
 def test_a_read_only_folder_is_said(vault, state):
     vault.parent.chmod(stat.S_IRUSR | stat.S_IXUSR)
     state_elsewhere = state.parent / "home" / "state"
-    code, message = writer.run("once", vault, "entry", "new", state=state_elsewhere)
-    vault.parent.chmod(stat.S_IRWXU)
+    try:
+        code, message = writer.run("once", vault, "entry", "new", state=state_elsewhere)
+    finally:
+        vault.parent.chmod(stat.S_IRWXU)
     assert (code, message.partition(": ")[2]) == ("vault-not-saved", "permission denied")

@@ -26,7 +26,7 @@ from tests.support import chronos
 from tests.support.vaults import CHEAP
 
 SOURCES = Path(__file__).parents[2]
-_PATIENCE = 60.0  # seconds that anything may take before a test gives up
+_PATIENCE = 30.0  # seconds that anything may take before a test gives up
 
 INVENTORY = """\
 version: 1
@@ -52,7 +52,14 @@ destinations:
   ssh-config: {path: ~/.ssh/config.d/aviary, dialect: ssh-config, template: builtin:ssh-config, uses: {key: key}}
 """
 TEMPLATE = "# what the vault says\nNOTE={{ cipher.passphrase }}\n"
-_SECRETS = ("db.password", "jira.token", "aws.access_key_id", "aws.secret_access_key", "cipher.passphrase", "key.private_key")
+_SECRETS = (
+    "db.password",
+    "jira.token",
+    "aws.access_key_id",
+    "aws.secret_access_key",
+    "cipher.passphrase",
+    "key.private_key",
+)
 
 
 class Done(NamedTuple):
@@ -257,8 +264,12 @@ class Terminal:
 
     def end(self) -> Done:
         """Wait for the program to end; close the terminal."""
-        while self._child.poll() is None:
+        deadline = time.monotonic() + _PATIENCE
+        while self._child.poll() is None and time.monotonic() < deadline:
             self._read(0.02)
+        if self._child.poll() is None:
+            self._child.kill()
+            raise AssertionError(f"the program does not end; it said: {self.shown!r}")
         while self._read(0):
             pass
         self.left_echoing = self.echoes

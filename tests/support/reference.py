@@ -76,7 +76,9 @@ def _commands() -> Iterator[str]:
 
 
 def _help(words: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=words, terminal_width=100, max_content_width=100)
+    context = click.Context(
+        command, info_name=words, terminal_width=100, max_content_width=100, help_option_names=["-h", "--help"]
+    )
     return f"```text\n{command.get_help(context)}\n```"
 
 

@@ -18,8 +18,11 @@ from types import FrameType
 from typing import Any
 
 from chronos_secrets.cli.main import run
+from chronos_secrets.cli.session import Session
 from chronos_secrets.render import after, destinations
+from chronos_secrets.settings import Settings
 from chronos_secrets.systems import files
+from chronos_secrets.vault.store import Vault
 
 _TRACED = {module.__file__ or "": module.__name__.rpartition(".")[2] for module in (destinations, after, files)}
 
@@ -51,12 +54,20 @@ class Files:
             return "not private"
         return {old: "old", new: "new"}.get(path.read_bytes(), "torn")
 
+    def sweep(self) -> None:
+        """Remove what a killed render left where no other one has swept."""
+        for path in (*self.staged, *(self.state / "after").glob("*")):
+            path.unlink()
+
+    @property
+    def staged(self) -> list[Path]:
+        folders = {path.parent for path in self.paths}
+        return [*(found for folder in folders for found in folder.glob(".chronos-*")), *self.state.rglob(".chronos-*")]
+
     @property
     def leftovers(self) -> list[str]:
         """Staged files, and marks of commands that have not run."""
-        folders = {path.parent for path in self.paths}
-        staged = [found.name for folder in folders for found in folder.glob(".chronos-*")]
-        return staged + [found.name for found in self.state.rglob(".chronos-*")] + self.waiting
+        return [*(path.name for path in self.staged), *self.waiting]
 
     @property
     def waiting(self) -> list[str]:
@@ -75,12 +86,19 @@ def killed_at_each_line(project: Files) -> Iterator[dict[str, Any]]:
 
     Then a render that nobody kills runs, in the same process as the next ones.
     """
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}  # what comes of one state of the disk is always the same
     for number in count(1):
         project.restore()
         place, killed = _killed_at(number)
         found = {"line": place, "killed": killed, "contents": project.contents, "left": len(project.leftovers)}
-        found |= {"status": _render(), "then": project.contents, "leftovers": project.leftovers}
-        yield found | {"command_saw_the_new_file": project.ran.exists() and project.new[0] in project.ran.read_bytes()}
+        state = (*project.contents, len(project.leftovers), *project.waiting, project.ran.exists())
+        if state not in known:
+            known[state] = {"status": _render(), "then": project.contents, "leftovers": project.leftovers}
+            known[state]["command_saw_the_new_file"] = (
+                project.ran.exists() and project.new[0] in project.ran.read_bytes()
+            )
+        yield found | known[state]
+        project.sweep()
         if not killed:
             return
 
@@ -112,6 +130,21 @@ def _die_at(number: int, tell: int) -> None:
     sys.settrace(lambda frame, event, _: line if frame.f_code.co_filename in _TRACED else None)
 
 
+def _open_once() -> None:
+    """Every render finds the vault opened: deriving its key again, under a tracer, is most of the time otherwise."""
+    opening, opened = Session.open, []
+
+    def open_once(session: Session, settings: Settings) -> Vault:
+        if not opened:
+            opened.append(opening(session, settings))
+        return opened[0]
+
+    Session.open = open_once  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
+    _open_once()
     paths, ran, state = (sys.argv[number] for number in (2, 3, 4))
-    print(json.dumps(list(killed_at_each_line(Files([Path(path) for path in paths.split(":")], Path(ran), Path(state))))))
+    print(
+        json.dumps(list(killed_at_each_line(Files([Path(path) for path in paths.split(":")], Path(ran), Path(state)))))
+    )

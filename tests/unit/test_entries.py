@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chronos_secrets.errors import EntryMissing, Refused
+from chronos_secrets.errors import EntryMissing, Refused, VaultUnreadable
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault import document, kdbx
 from chronos_secrets.vault.entries import ID_ATTRIBUTE, Attribute, Entries, Entry
@@ -112,6 +112,15 @@ def test_groups_are_made_once_and_a_new_entry_is_empty(entries):
     assert (entry.attachment_names, entry.attribute_names, entry.tags, entry.history) == ((), (), (), ())
     assert entry.expires is None
     assert entry.modified == NOW
+
+
+@pytest.mark.parametrize("field", ["LastModificationTime", "ExpiryTime"])
+def test_a_time_that_is_none_is_said_with_its_entry(field, entries):
+    entry = _add(entries, "group", "odd")
+    entry.element.find("Times/Expires").text = "True"
+    entry.element.find(f"Times/{field}").text = "//////////8="
+    with pytest.raises(VaultUnreadable, match="the entry 'group/odd' holds a time that cannot be read"):
+        _ = (entry.modified, entry.expires)
 
 
 @pytest.mark.parametrize("path", [("bad\0",), ("bad\x1b", "entry")], ids=["title", "group"])
