@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from chronos_secrets import __version__
-from chronos_secrets.cli import output
+from chronos_secrets.cli import ARGUMENTS, output
 from chronos_secrets.errors import ChronosError, Exit, UsageError
 from chronos_secrets.settings import Flags
 
@@ -28,6 +28,9 @@ COMMANDS = {
     "check": Lazy("inventory:check", "Say what is wrong with the inventory, its templates and the vault."),
     "list": Lazy("inventory:list_", "List the credentials of the inventory."),
     "get": Lazy("inventory:get", "Print one value from the vault."),
+    "due": Lazy("due:due", "Say what is due: credentials to rotate, tasks to do."),
+    "done": Lazy("due:done", "Tick tasks off."),
+    "history": Lazy("due:history", "Print what this tool did on this machine."),
     "render": Lazy("render:render", "Write the files that are made from the vault."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "config": Lazy("config:config", "Say where things are on this machine."),
@@ -65,6 +68,7 @@ class LazyGroup(click.Group):
 @click.pass_context
 def root(ctx: click.Context, inventory: str | None, vault: str | None, key_file: str | None) -> None:
     """One KeePassXC file is the source of truth for your credentials."""
+    ctx.meta[ARGUMENTS] = ctx.obj or ()
     ctx.obj = Flags(inventory, vault, key_file)
 
 
@@ -72,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. Nothing else in the program turns a failure into words."""
     as_json = "--json" in arguments
     try:
-        status = root.main(list(arguments), prog_name="chronos-secrets", standalone_mode=False)
+        status = root.main(list(arguments), prog_name="chronos-secrets", standalone_mode=False, obj=tuple(arguments))
         output.flush()
         return int(status or Exit.OK)
     except ChronosError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from chronos_secrets.cli import output
+from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.choices import nearest
 from chronos_secrets.cli.session import Session, opens_vault, with_session
 from chronos_secrets.errors import Busy, Exit, Incomplete, Refused, UsageError
@@ -118,11 +118,19 @@ def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool)
     destinations.sweep(plans)
     adopted = state / "adopted" if adopt else None
     if not run_after:
-        return destinations.write(plans, now=session.now(), adopted=adopted)
+        written = destinations.write(plans, now=session.now(), adopted=adopted)
+        _recorded(session, written)
+        return written
     pending = after.Pending(state / "after")
     written = destinations.write(plans, now=session.now(), adopted=adopted, before=pending.note)
+    _recorded(session, written)
     pending.run(plans, folder=session.inventory.folder)
     return written
+
+
+def _recorded(session: Session, written: list[Plan]) -> None:
+    for each in written:
+        memory.record_or_say(session, "render", each.draft.destination.id)
 
 
 def _report(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None, home: Path) -> None:

@@ -4,13 +4,14 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 
-from chronos_secrets.cli import output, prompts
+from chronos_secrets.cli import ARGUMENTS, output, prompts
 from chronos_secrets.errors import InventoryInvalid, Refused, UsageError, VaultLocked
 from chronos_secrets.secret import Secret
 from chronos_secrets.settings import Flags, Setting, Settings, resolve
@@ -18,6 +19,7 @@ from chronos_secrets.settings import Flags, Setting, Settings, resolve
 if TYPE_CHECKING:
     from chronos_secrets.inventory.model import Inventory
     from chronos_secrets.render.values import Values
+    from chronos_secrets.systems.history import Anchor
     from chronos_secrets.vault.kdf import MasterKey
     from chronos_secrets.vault.store import Vault
 
@@ -33,6 +35,7 @@ class Session:
         self._flags = flags
         self._password_file = password_file
         self._password_fd = password_fd
+        self.log_head: Anchor | None = None  # of the audit log, once this command has written to it
         _require_working_folder()
         self.home = Path(os.environ.get("HOME") or Path.home())
 
@@ -88,7 +91,31 @@ class Session:
         """The project's vault, opened. Raises what opening raises, and Refused for another project's state."""
         opened = self.open(self.settings)
         _refuse_other_vault(opened, self.settings.state_folder)
+        self.__dict__["vault"] = opened  # what follows an opening asks for it
+        from chronos_secrets.cli import memory
+
+        memory.remember(self)
         return opened
+
+    @property
+    def vault_is_open(self) -> bool:
+        """Whether this command has opened the vault."""
+        return "vault" in self.__dict__
+
+    @property
+    def password_given(self) -> bool:
+        """Whether the command line says where the password is."""
+        return self._password_file is not None or self._password_fd is not None
+
+    @functools.cached_property
+    def zone(self) -> ZoneInfo:
+        """The inventory's time zone: its days are the days of this project."""
+        return ZoneInfo(self.inventory.timezone)
+
+    @property
+    def today(self) -> date:
+        """The current day of the project."""
+        return self.now().astimezone(self.zone).date()
 
     @functools.cached_property
     def values(self) -> "Values":
@@ -166,9 +193,24 @@ def with_session(command: Command) -> Command:
         given = Flags(options.pop("inventory"), options.pop("vault"), options.pop("key_file"))
         merged = Flags(*(here or before for here, before in zip(given, flags, strict=True)))
         password = {name: options.pop(name, None) for name in ("password_file", "password_fd")}
-        return command(Session(merged, **password), *arguments, **options)
+        session = Session(merged, **password)
+        status = command(session, *arguments, **options)
+        if not status:
+            _tick(session)
+        return status
 
     return wrapped  # type: ignore[return-value]  # click's decorators keep what they wrap
+
+
+def _tick(session: Session) -> None:
+    """A command that succeeded ticks the tasks whose `run` words it began with."""
+    context = click.get_current_context()
+    words = context.meta.get(ARGUMENTS, ())
+    first = context.command_path.split()[1:2]
+    if "inventory" in vars(session) and first and first[0] in words:
+        from chronos_secrets.cli import memory
+
+        memory.tick_by_command(session, words[words.index(first[0]) :])
 
 
 def opens_vault(command: Command) -> Command:

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 import click
 
-from chronos_secrets.cli import output
+from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.session import Session, opens_vault, with_session
 from chronos_secrets.errors import EntryMissing, InventoryInvalid, Refused
 from chronos_secrets.inventory.model import Inventory
@@ -55,6 +55,7 @@ def upgrade(session: Session) -> None:
         output.say(f"{opened.path} is KDBX {_version(before)} with {before.kdf.algorithm}: nothing to do")
         return
     opened.upgrade(session.now())
+    memory.record_or_say(session, "vault-upgrade", session.inventory.project)
     output.result(f"{opened.path} is now KDBX {_version(opened.format)} with Argon2id, and was read back")
     output.say(f"the file as it was: {session.settings.state_folder / 'previous'}")
 

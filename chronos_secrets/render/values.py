@@ -11,11 +11,11 @@ class Values:
 
     def __init__(self, inventory: Inventory, entries: Entries) -> None:
         self._credentials = inventory.credentials
-        self._entries = entries
+        self.entries = entries
 
     def entry(self, credential: Credential) -> Entry:
         """The entry of a credential. Raises EntryMissing; one that was moved or renamed is named, never followed."""
-        found = self._entries.at((*credential.entry.groups, credential.entry.title))
+        found = self.entries.at((*credential.entry.groups, credential.entry.title))
         if found is None:
             raise EntryMissing(
                 f"{credential.id}: there is no entry '{credential.entry}' in the vault", hint=self._moved(credential)
@@ -40,7 +40,7 @@ class Values:
 
     def _moved(self, credential: Credential) -> str:
         """Where the entry probably is now."""
-        everywhere = list(self._entries)
+        everywhere = list(self.entries)
         ours = [entry for entry in everywhere if entry.chronos_id == credential.id]
         named = [entry for entry in everywhere if entry.title == credential.entry.title]
         for candidates in (ours, named):

@@ -17,6 +17,8 @@ from chronos_secrets.vault import document
 from chronos_secrets.vault.kdbx import Kdbx
 
 ID_ATTRIBUTE = "chronos.id"
+_TOUCHED = "chronos.touched"
+"""Two times, `ours;before`: the modification time that we wrote, and the one that a person's change had given it."""
 STANDARD_FIELDS = ("Title", "UserName", "Password", "URL", "Notes")
 _HISTORY_ITEMS = 10  # KeePassXC's default for a vault that does not say
 _REFERENCE = re.compile(r"\{REF:([TUPANI])@([TUPANIO]):([^}]*)\}", re.IGNORECASE)
@@ -67,6 +69,10 @@ class Entry:
         """The credential id that `init` or a rotation wrote into the entry."""
         return _text(self.element, ID_ATTRIBUTE)
 
+    def plain(self, name: str) -> str:
+        """A field or attribute that is no secret, as it is written; "" where there is none."""
+        return _text(self.element, name) or ""
+
     def field(self, name: str) -> Secret | None:
         """A standard field (Title, UserName, Password, URL, Notes), `otp`, or a custom attribute; None if absent.
 
@@ -107,6 +113,13 @@ class Entry:
     @property
     def modified(self) -> datetime:
         return self._time("LastModificationTime")
+
+    @property
+    def changed(self) -> datetime:
+        """When somebody last changed it, not counting what we wrote beside its secrets (that leaves no history)."""
+        ours, _, before = self.plain(_TOUCHED).partition(";")
+        stamp = self.element.findtext("Times/LastModificationTime") or ""
+        return document.decode_time(before) if before and ours == stamp else self.modified
 
     @property
     def history(self) -> "tuple[Entry, ...]":
@@ -172,8 +185,13 @@ class Entries:
         _check_names(*fields, *attachments)
         for name, attribute in fields.items():
             _check_storable(name, attribute.value)
-        if _replaces_secret(entry, fields, attachments):
+        replaces = _replaces_secret(entry, fields, attachments)
+        if replaces:
             self._remember(entry)
+        elif not self._is_new(entry, now):
+            before = document.encode_time(entry.changed)
+            touched = Secret(f"{document.encode_time(now)};{before}")
+            fields = {**fields, _TOUCHED: Attribute(touched, protected=False)}
         for name, attribute in fields.items():
             _set_text(entry.element, name, attribute)
         for name, content in attachments.items():
@@ -205,6 +223,11 @@ class Entries:
         if depth > _REFERENCE_DEPTH:
             raise EntryMissing(f"the entry '{'/'.join(entry.path)}' refers to itself through its references")
         return _REFERENCE.sub(lambda found: self.resolved(self._referred(found, entry), entry, depth + 1), value)
+
+    @staticmethod
+    def _is_new(entry: Entry, now: datetime) -> bool:
+        """Whether it was made in this very step."""
+        return bool(entry.element.findtext("Times/LastModificationTime") == document.encode_time(now))
 
     @property
     def _root_group(self) -> Any:

@@ -220,11 +220,11 @@ def test_many_equal_values_are_one_finding_each(aviary: Aviary):
     assert _findings(aviary) == [("shared-value", name) for name in ("jira", "aws", "cipher")]
 
 
-def test_check_writes_nothing_but_which_vault_it_saw(aviary: Aviary):
+def test_check_writes_nothing_but_which_vault_it_saw_and_what_days_were_in_it(aviary: Aviary):
     before = snapshot(aviary.folder)
     aviary.run("check")
     assert snapshot(aviary.folder) == before
-    assert os.listdir(aviary.state) == ["vault-id"]
+    assert sorted(os.listdir(aviary.state)) == ["dates.json", "vault-id"]
 
 
 def test_check_goes_on_where_nothing_can_be_remembered(aviary: Aviary, monkeypatch: pytest.MonkeyPatch):

@@ -295,8 +295,9 @@ class Kept(NamedTuple):
 
 
 def snapshot(folder: Path) -> dict[str, Kept]:
-    """Everything below `folder`, byte for byte and mode for mode."""
-    return {str(path.relative_to(folder)): _kept(path) for path in (folder, *sorted(folder.rglob("*")))}
+    """Everything below `folder`, byte for byte and mode for mode; but for what is remembered of every look at a vault."""
+    found = (folder, *sorted(path for path in folder.rglob("*") if path.name != "dates.json"))
+    return {str(path.relative_to(folder)): _kept(path) for path in found}
 
 
 def _kept(path: Path) -> Kept:

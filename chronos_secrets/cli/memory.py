@@ -1,0 +1,148 @@
+"""What this machine remembers of a project between commands, and how it reaches the vault and comes back.
+
+After every vault open or save, `remember` runs the steps of `AFTER_OPEN`, in that order.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chronos_secrets.cli import output
+from chronos_secrets.errors import ChronosError, Refused
+from chronos_secrets.review import dates as dates_of
+from chronos_secrets.review import ticks
+from chronos_secrets.systems import files
+from chronos_secrets.systems.history import Anchor, History
+
+if TYPE_CHECKING:
+    from chronos_secrets.cli.session import Session
+    from chronos_secrets.review.due import Row
+
+_ANCHOR = "log."
+
+
+def dates(session: "Session") -> dates_of.Dates | None:
+    """The days that were seen when the vault was last open."""
+    return dates_of.load(_path(session, "dates.json"))
+
+
+def ticks_now(session: "Session") -> dict[str, date]:
+    """The ticks of this machine, and those that the vault brought from others."""
+    return ticks.merged(ticks.load(_path(session, "ticks.json")), today=session.today)
+
+
+def log(session: "Session") -> History:
+    """The audit log of this project on this machine."""
+    return History(_path(session, "history.jsonl"))
+
+
+def record(session: "Session", what: str, subject: str, detail: Mapping[str, str] | None = None) -> None:
+    """Add a line to the audit log. Raises what the log raises."""
+    files.private_folder(session.settings.state_folder)
+    known = session.log_head or (anchor(session) if session.vault_is_open else None)
+    session.log_head = log(session).append(
+        at=session.now(), host=_machine(session), what=what, subject=subject, detail=detail, known=known
+    )
+
+
+def record_or_say(session: "Session", what: str, subject: str) -> None:
+    """Record what has already happened: a log that cannot be written must not undo it, but is said."""
+    try:
+        record(session, what, subject)
+    except ChronosError as error:
+        output.say(f"this was not recorded in the history: {error.message}")
+
+
+def tick_by_command(session: "Session", words: Sequence[str]) -> None:
+    """Tick the tasks whose `run` words a successful command began with."""
+    for task in session.inventory.tasks.values():
+        if task.run and task.run == tuple(words[: len(task.run)]):
+            try:
+                tick(session, task.id, session.today, {"by": "command"})
+            except ChronosError as error:
+                output.say(f"the task {task.id} was not ticked: {error.message}")
+
+
+def tick(session: "Session", task: str, day: date, detail: Mapping[str, str]) -> None:
+    """Tick a task on this machine and record it. Raises what the log raises, Refused."""
+    record(session, "done", task, {"on": day.isoformat(), **detail})
+    _store_ticks(session, {**ticks_now(session), task: day})
+
+
+def save(session: "Session") -> None:
+    """Give the vault this machine's ticks and the head of its log, save it, and remember what it holds now."""
+    head = session.log_head
+    marks = {f"{_ANCHOR}{_machine(session)}": str(head)} if head else {}
+    if ticks.into_vault(session.vault.entries, ticks_now(session), marks, now=session.now(), today=session.today):
+        session.vault.save(session.now())
+    remember(session)
+
+
+def anchor(session: "Session") -> Anchor | None:
+    """What the vault remembers of this machine's log. Opens the vault."""
+    entry = session.vault.entries.at(ticks.STATE_ENTRY)
+    text = entry.plain(f"{_ANCHOR}{_machine(session)}") if entry else ""
+    with contextlib.suppress(ValueError):
+        return Anchor.parse(text)
+    return None
+
+
+def write_expiry(session: "Session", rows: list["Row"]) -> None:
+    """Write each rotated credential's due date where KeePassXC shows it, but never over a date that a person set."""
+    due = {row.id: row.standing.due for row in rows if row.kind not in ("task", "account")}
+    written = dates_of.write_expiry(session.inventory, session.values, due, session.zone, session.now())
+    for credential in written:
+        record(session, "expiry", credential)
+    if written:
+        session.vault.save(session.now())
+    save(session)
+
+
+def remember(session: "Session") -> None:
+    """What follows every opening and saving of the vault. Reading must go on where nothing can be kept."""
+    with contextlib.suppress(OSError):
+        for step in AFTER_OPEN:
+            step(session)
+
+
+def _refresh_dates(session: "Session") -> None:
+    found = dates_of.from_vault(session.inventory, session.values, session.now())
+    before = dates(session)
+    if before is None or before.known != found.known or before.at.date() != found.at.date():
+        dates_of.store(_path(session, "dates.json"), found)
+
+
+def _import_ticks(session: "Session") -> None:
+    here = ticks_now(session)
+    both = ticks.merged(here, ticks.in_vault(session.vault.entries), today=session.today)
+    if both != here:
+        ticks.store(_path(session, "ticks.json"), both)
+
+
+AFTER_OPEN: tuple[Callable[["Session"], None], ...] = (_refresh_dates, _import_ticks)
+
+
+def _path(session: "Session", name: str) -> Path:
+    return session.settings.state_folder / name
+
+
+def _store_ticks(session: "Session", found: dict[str, date]) -> None:
+    path = _path(session, "ticks.json")
+    try:
+        ticks.store(path, found)
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {files.reason(error)}") from error
+
+
+def _machine(session: "Session") -> str:
+    """A random name of this machine, the same for all its projects."""
+    path = session.settings.state_folder.parent / "machine-id"
+    try:
+        if not path.exists():
+            files.write_durably(files.private_folder(path.parent) / path.name, secrets.token_hex(4).encode())
+        return path.read_text()
+    except OSError as error:
+        raise Refused(f"{path} cannot be used: {files.reason(error)}") from error

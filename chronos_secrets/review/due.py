@@ -1,0 +1,74 @@
+"""What is due: the inventory's rules and tasks against what is known of the vault and of this machine's ticks. Pure."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import NamedTuple
+
+from chronos_secrets.inventory.model import Credential, Inventory, Task
+from chronos_secrets.inventory.schedule import Known, Standing, State, standing, task_standing
+from chronos_secrets.review.ticks import Ticks
+
+
+class Row(NamedTuple):
+    """One credential or task, as it stands today; it holds locations and days, never a value."""
+
+    id: str
+    kind: str  # the credential's kind, or "task"
+    title: str
+    purpose: str
+    entry: str  # where KeePassXC keeps it; "" for a task
+    owner: str
+    standing: Standing
+    how: str  # what to do about it, for a person: a command that exists, or words
+
+
+def rows(
+    inventory: Inventory, known: Mapping[str, Known], ticks: Ticks, today: date, commands: frozenset[tuple[str, ...]]
+) -> list[Row]:
+    """Every credential and task, most urgent first. `commands` are the command lines that this program can run."""
+    found = [_credential_row(each, known.get(each.id), today) for each in inventory.credentials.values()]
+    found += [_task_row(each, ticks.get(each.id), today, commands) for each in inventory.tasks.values()]
+    return sorted(found, key=lambda row: (_URGENCY.index(row.standing.state), row.standing.due or date.max, row.id))
+
+
+def within(found: list[Row], days: int) -> list[Row]:
+    """The rows that need somebody now or within `days` days."""
+    return [row for row in found if row.standing.state.needs_action or _soon(row.standing, days)]
+
+
+def demands(found: list[Row], *, also: State | None = None) -> bool:
+    """Whether anything is due, overdue, expired, unknown or stuck, or in the state `also`."""
+    return any(row.standing.state.needs_action or row.standing.state is also for row in found)
+
+
+_URGENCY = [
+    State.EXPIRED, State.STUCK, State.OVERDUE, State.UNKNOWN, State.DUE, State.IN_PROGRESS, State.DUE_SOON, State.OK,
+    State.AUTOMATIC, State.NEVER,
+]  # fmt: skip
+
+
+def _soon(found: Standing, days: int) -> bool:
+    return found.days is not None and found.days <= days
+
+
+def _credential_row(credential: Credential, known: Known | None, today: date) -> Row:
+    found = standing(credential, known, today)
+    return Row(
+        credential.id, credential.kind, credential.title, credential.purpose or "", str(credential.entry),
+        credential.owner, found, _how_to_rotate(credential, found),
+    )  # fmt: skip
+
+
+def _how_to_rotate(credential: Credential, found: Standing) -> str:
+    if found.state in (State.OK, State.NEVER, State.AUTOMATIC):
+        return ""
+    page = credential.target.page if credential.target else None
+    where = f" at {page}" if page else ""
+    return f"renew it{where}, then store the new one in KeePassXC"
+
+
+def _task_row(task: Task, done: date | None, today: date, commands: frozenset[tuple[str, ...]]) -> Row:
+    how = f"chronos-secrets done {task.id}"
+    if task.run and task.run in commands:
+        how = " ".join(("chronos-secrets", *task.run))
+    return Row(task.id, "task", task.title, "", "", task.owner, task_standing(task, done, today), how)
