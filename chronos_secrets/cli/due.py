@@ -127,10 +127,14 @@ def history(session: Session, since: date | None, *, as_json: bool) -> Exit:
 @with_session
 def verify(session: Session) -> Exit:
     """Prove that no line of the history was edited, dropped, moved or cut off, by what the vault remembers of it."""
-    broken = memory.log(session).verify(memory.anchor(session))
-    lines = [(str(each.line), each.code, each.message) for each in broken]
+    anchor, text = memory.anchor(session), memory.anchor_text(session)
+    lines = [(str(each.line), each.code, each.message) for each in memory.log(session).verify(anchor)]
+    if anchor is None and text:
+        lines.append(("-", "anchor", "what the vault remembers of this log cannot be read"))
     output.rows(("LINE", "WHAT", "WHY"), lines, empty="the history is whole")
-    return Exit.NO if broken else Exit.OK
+    if not text:
+        output.say("the vault remembers nothing of this machine's log yet, so lines cut off its end are not found")
+    return Exit.NO if lines else Exit.OK
 
 
 def _local(at: datetime, zone: tzinfo) -> str:

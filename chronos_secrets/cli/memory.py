@@ -43,9 +43,11 @@ def record(session: "Session", what: str, subject: str, detail: Mapping[str, str
     """Add a line to the audit log. Raises what the log raises."""
     files.private_folder(session.settings.state_folder)
     known = session.log_head or (anchor(session) if session.vault_is_open else None)
-    session.log_head = log(session).append(
+    head = log(session).append(
         at=session.now(), host=_machine(session), what=what, subject=subject, detail=detail, known=known
     )
+    if session.vault_is_open:  # else nobody has looked whether the log still holds what the vault knows of it
+        session.log_head = head
 
 
 def record_or_say(session: "Session", what: str, subject: str) -> None:
@@ -82,12 +84,16 @@ def save(session: "Session") -> None:
 
 
 def anchor(session: "Session") -> Anchor | None:
-    """What the vault remembers of this machine's log. Opens the vault."""
-    entry = session.vault.entries.at(ticks.STATE_ENTRY)
-    text = entry.plain(f"{_ANCHOR}{_machine(session)}") if entry else ""
+    """What the opened vault remembers of this machine's log; None for nothing, or nothing that can be read."""
     with contextlib.suppress(ValueError):
-        return Anchor.parse(text)
+        return Anchor.parse(anchor_text(session))
     return None
+
+
+def anchor_text(session: "Session") -> str:
+    """The same as it is written in the vault; "" where there is nothing."""
+    entry = session.vault.entries.at(ticks.STATE_ENTRY)
+    return entry.plain(f"{_ANCHOR}{_machine(session)}") if entry else ""
 
 
 def write_expiry(session: "Session", rows: list["Row"]) -> None:
@@ -142,7 +148,9 @@ def _machine(session: "Session") -> str:
     path = session.settings.state_folder.parent / "machine-id"
     try:
         if not path.exists():
-            files.write_durably(files.private_folder(path.parent) / path.name, secrets.token_hex(4).encode())
-        return path.read_text()
+            with contextlib.suppress(FileExistsError):  # two first runs at once: the first one's name stays
+                made = secrets.token_hex(4).encode()
+                files.write_durably(files.private_folder(path.parent) / path.name, made, replace=False)
+        return path.read_text(errors="replace").strip()
     except OSError as error:
         raise Refused(f"{path} cannot be used: {files.reason(error)}") from error

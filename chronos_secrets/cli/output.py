@@ -30,7 +30,7 @@ _NEXT = {
     "vault-changed": "run the command again",
     "vault-not-saved": "run the command again, once there is room and the folder can be written to",
     "entry-missing": "chronos-secrets check",
-    "refused": "chronos-secrets config show    (where this project keeps its things)",
+    "refused": "put that right, then run the command again",
     "not-representable": "store another value, or choose another dialect in the inventory",
     "busy": "run the command again",
     "target-failed": "run the command again, once that works",

@@ -59,7 +59,7 @@ class Session:
         from chronos_secrets.inventory import load
 
         found = load.find(Path.cwd(), home=self.home)
-        return Setting(str(found) if found else None, "found from the working directory upwards")
+        return Setting(str(found) if found else None, "the working directory, or a folder above it")
 
     @functools.cached_property
     def inventory(self) -> "Inventory":
@@ -129,8 +129,9 @@ class Session:
         from chronos_secrets.vault import kdbx, store
 
         path = settings.vault_path
+        content = store.read(path)
         with store.named(path):
-            kdbx.read_format(store.read(path))  # a file that is no vault is said before anybody types a password
+            kdbx.read_format(content)  # a file that is no vault is said before anybody types a password
         places = store.Places(locks=settings.locks, previous=settings.state_folder / "previous")
         given = self._given_password()
         if given is not None:

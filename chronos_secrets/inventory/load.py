@@ -74,8 +74,9 @@ def _content(file: str, path: Path) -> bytes:
     except FileNotFoundError:
         raise InventoryInvalid(f"{file}: there is no such file", hint=FIRST) from None
     except (OSError, ValueError) as wrong:  # ValueError: a NUL in the path
-        reason = "it is a folder" if isinstance(wrong, IsADirectoryError) else getattr(wrong, "strerror", None)
-        raise InventoryInvalid(f"{file}: cannot be read: {str(reason or wrong).lower()}") from None
+        reason = getattr(wrong, "strerror", None) or "its name holds a null character"
+        reason = "it is a folder" if isinstance(wrong, IsADirectoryError) else reason.lower()
+        raise InventoryInvalid(f"{file}: cannot be read: {reason}") from None
     if len(content) > LIMIT:
         raise InventoryInvalid(f"{file}: is larger than 1 MiB, which no inventory is")
     return content

@@ -28,8 +28,10 @@ class Pending:
                     (files.private_folder(self._folder) / each.draft.destination.id).touch(mode=0o600)
                     files.sync_folder(self._folder)
                 except OSError as error:
+                    reason = files.reason(error)
                     raise Refused(
-                        f"the state folder {self._folder} cannot be written: {files.reason(error)}; nothing was changed"
+                        f"the state folder {self._folder} cannot be written: {reason}; nothing was changed",
+                        hint=f"df -h {self._folder.parent}; ls -ld {self._folder.parent}",
                     ) from error
 
     def run(self, plans: Iterable[Plan], *, folder: Path) -> None:

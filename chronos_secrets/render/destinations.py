@@ -6,6 +6,7 @@ worked is the first file replaced. So a full disk, a read-only folder or a value
 
 import contextlib
 import os
+import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Iterable
@@ -151,10 +152,10 @@ def _refuse_place(path: Path) -> None:
     if path.is_dir():
         raise Refused(f"{path} is a folder", hint="name a file in the destination's path")
     if path.exists() and not path.is_file():
-        raise Refused(f"{path} is not a regular file")
+        raise Refused(f"{path} is not a regular file", hint="name another file in the destination's path")
     folder = next(part for part in path.parents if part.exists())
     if not folder.is_dir():
-        raise Refused(f"{folder} is not a folder, so {path} cannot be made")
+        raise Refused(f"{folder} is not a folder, so {path} cannot be made", hint=f"ls -ld {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"{folder} cannot be written to", hint=f"ls -ld {folder}")
     real = Path(os.path.realpath(folder))  # a link to a folder may lead into a work tree
@@ -167,10 +168,12 @@ def _refuse_tracked(path: Path, folder: Path) -> None:
     if tree is None:
         return
     inside = path.relative_to(tree)
+    ignore = f"echo {shlex.quote(f'/{inside}')} >> {shlex.quote(str(tree / '.gitignore'))}"
     if _git(tree, "ls-files", "--error-unmatch", "--", str(path)) == 0:
-        raise Refused(f"git tracks {path}", hint=f"git rm --cached '{inside}' && echo '/{inside}' >> {tree}/.gitignore")
+        untrack = f"git -C {shlex.quote(str(tree))} rm --cached {shlex.quote(str(inside))}"
+        raise Refused(f"git tracks {path}", hint=f"{untrack} && {ignore}")
     if _git(tree, "check-ignore", "--quiet", "--", str(path)) != 0:
-        raise Refused(f"git does not ignore {path}", hint=f"echo '/{inside}' >> {tree}/.gitignore")
+        raise Refused(f"git does not ignore {path}", hint=ignore)
 
 
 def _git(tree: Path, *arguments: str) -> int:
@@ -180,7 +183,10 @@ def _git(tree: Path, *arguments: str) -> int:
     try:
         status = subprocess.run(command, capture_output=True, env=environment, timeout=20, check=False).returncode
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refused(f"{tree} is a git repository, and git cannot be asked whether it tracks the file") from error
+        raise Refused(
+            f"{tree} is a git repository, and git cannot be asked whether it tracks the file",
+            hint=f"git -C {tree} status",
+        ) from error
     if status not in (0, 1):
         raise Refused(f"git cannot say whether it tracks files in {tree}", hint=f"git -C {tree} status")
     return status
@@ -192,7 +198,7 @@ def _read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Refused(f"cannot read {path}: {files.reason(error)}") from error
+        raise Refused(f"cannot read {path}: {files.reason(error)}", hint=f"ls -l {path}") from error
 
 
 def _current(path: Path, there: bytes | None, *, ours: bool) -> Current:
@@ -213,7 +219,10 @@ def _owner(draft: Draft) -> tuple[int, int]:
         return account.pw_uid, grp.getgrnam(group).gr_gid if group else account.pw_gid
     except KeyError:
         name = draft.destination.id
-        raise Refused(f"destination {name} is to belong to {draft.destination.owner}, who is not here") from None
+        raise Refused(
+            f"destination {name} is to belong to {draft.destination.owner}, who is not here",
+            hint=f"chronos-secrets render {name} --to DIR    (or correct its owner in the inventory)",
+        ) from None
 
 
 def _mark(draft: Draft) -> bytes:
@@ -241,7 +250,10 @@ def _local_lines(draft: Draft, there: bytes | None, path: Path) -> bytes:
     if not marks:
         return b""
     if [lines[number].strip() for number in marks] != [LOCAL_BEGIN, LOCAL_END]:
-        raise Refused(f"{path} has a '{LOCAL_BEGIN}' without its '{LOCAL_END}', or more than one such block")
+        raise Refused(
+            f"{path} has a '{LOCAL_BEGIN}' without its '{LOCAL_END}', or more than one such block",
+            hint="leave exactly one such pair of lines in the file, or none",
+        )
     block = lines[marks[0] : marks[1] + 1]
     return ("\n".join(block) + "\n").encode(errors="surrogateescape")
 
@@ -284,7 +296,10 @@ def _staged(each: Plan) -> files.StagedFile:
         owner = each.owner or each.current.owner
         return files.stage(each.path, each.content.reveal_bytes(), mode=destination.mode, owner=owner)
     except OSError as error:
-        raise Refused(f"{each.path} cannot be written: {files.reason(error)}; nothing was changed") from error
+        reason, folder = files.reason(error), each.path.parent
+        raise Refused(
+            f"{each.path} cannot be written: {reason}; nothing was changed", hint=f"df -h {folder}; ls -ld {folder}"
+        ) from error
 
 
 def _keep_adopted(foreign: list[Plan], folder: Path, now: datetime) -> None:
@@ -295,7 +310,11 @@ def _keep_adopted(foreign: list[Plan], folder: Path, now: datetime) -> None:
             content = each.current.content.reveal_bytes() if each.current.content else b""
             files.write_durably(kept, content, replace=False)
         except OSError as error:
-            raise Refused(f"cannot keep {each.path} as {kept}: {files.reason(error)}; nothing was changed") from error
+            reason = files.reason(error)
+            raise Refused(
+                f"cannot keep {each.path} as {kept}: {reason}; nothing was changed",
+                hint=f"df -h {folder}; ls -ld {folder}",
+            ) from error
 
 
 def _replace(drifted: list[Plan], staged: list[files.StagedFile]) -> None:

@@ -105,19 +105,6 @@ class _Record(NamedTuple):
     hash: str
 
 
-def parse_anchors(text: str) -> dict[str, Anchor]:
-    """The anchor of each machine, from "laptop=12:ab…;desk=3:cd…" (or "", for none). Raises ValueError."""
-    pairs = [part.rpartition("=") for part in text.split(";") if part]
-    return {host: Anchor.parse(anchor) for host, _, anchor in pairs}
-
-
-def format_anchors(anchors: Mapping[str, Anchor]) -> str:
-    """The inverse of `parse_anchors`. Raises ValueError for a machine whose id is empty or holds a semicolon."""
-    if any(not host or ";" in host for host in anchors):
-        raise ValueError("a machine's id is empty or holds a semicolon")
-    return ";".join(f"{host}={anchor}" for host, anchor in sorted(anchors.items()))
-
-
 class History:
     """The log in the file `path`, which need not exist. Every method raises HistoryUnusable for a file of no use."""
 

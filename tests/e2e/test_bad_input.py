@@ -308,7 +308,7 @@ PLACES = (
     Row("an owner who is not here", edited("dialect: sh,", "dialect: sh, owner: nobody-at-all,"), RENDER, 5,
         ("destination note", "nobody-at-all", "not here")),
     Row("a destination that git tracks", repository(ignored="out/\n", tracked=True), RENDER, 5,
-        ("git tracks", "out/.env", "git rm --cached")),
+        ("git tracks", "out/.env", " rm --cached out/.env && echo /out/.env >> ")),
     Row("a destination that git would add", repository(ignored="/out/.env\n"), RENDER, 5,
         ("git does not ignore", "out/note", ".gitignore")),
     Row("a destination that git would add, behind a link", moved_into_a_repository_by_a_link, RENDER, 5,

@@ -16,6 +16,7 @@ from chronos_secrets.errors import Exit
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.schedule import Known, Rotated, standing
 from chronos_secrets.review import dates
+from chronos_secrets.review.ticks import STATE_ENTRY
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault.entries import Attribute
 from chronos_secrets.vault.kdf import MasterKey
@@ -353,6 +354,37 @@ def test_history_that_was_tampered_with_is_found(project, harm):
     status, out, _ = project.run("history", "verify", unlocked=True)
     assert status == Exit.NO
     assert out.startswith("LINE")
+
+
+def test_history_that_the_vault_knows_nothing_of_is_not_called_proved(project):
+    project.make_vault()
+    project.run("render", "env", "--to", "out", unlocked=True)
+    status, _, err = project.run("history", "verify", unlocked=True)
+    assert status == Exit.OK
+    assert "the vault remembers nothing of this machine's log yet" in err
+
+
+def test_a_mark_in_the_vault_that_cannot_be_read_is_found(project):
+    project.make_vault()
+    project.run("done", "docs-review", unlocked=True)
+    keepassxc_mark = next(name for name in _state_attributes(project) if name.startswith("log."))
+    _set_state(project, keepassxc_mark, "nonsense")
+    status, out, _ = project.run("history", "verify", unlocked=True)
+    assert status == Exit.NO
+    assert "what the vault remembers of this log cannot be read" in " ".join(out.split())
+
+
+def _state_attributes(project) -> tuple[str, ...]:
+    places = Places(locks=project.folder / "locks", previous=project.folder / "previous")
+    return Vault.open(project.vault, MasterKey(Secret(PASSWORD)), places).entries.at(STATE_ENTRY).attribute_names
+
+
+def _set_state(project, name: str, value: str) -> None:
+    places = Places(locks=project.folder / "locks", previous=project.folder / "previous")
+    opened = Vault.open(project.vault, MasterKey(Secret(PASSWORD)), places)
+    fields = {name: Attribute(Secret(value), protected=False)}
+    opened.entries.change(opened.entries.at(STATE_ENTRY), now=datetime.now(UTC), fields=fields)
+    opened.save(datetime.now(UTC))
 
 
 def test_a_log_that_cannot_be_written_does_not_undo_a_render_and_is_said(project):

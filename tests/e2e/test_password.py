@@ -132,10 +132,12 @@ def test_what_needs_no_vault_asks_nothing(aviary: Aviary):
 
 def test_a_descriptor_is_read_to_its_end_by_whoever_holds_the_other(aviary: Aviary):
     ours, theirs = os.pipe()
-    writer = threading.Thread(target=lambda: (os.write(theirs, f"{aviary.password}\n".encode()), os.close(theirs)))
+    writer = threading.Thread(
+        target=lambda: (os.write(theirs, f"{aviary.password}\n".encode()), os.close(theirs)), daemon=True
+    )
     writer.start()
     done = aviary.process("get", "db", "--password-fd", str(ours), pass_fds=(ours,))
-    writer.join()
+    writer.join(30)
     os.close(ours)
     assert (done.status, done.out) == (0, aviary.values["db.password"])
 
@@ -148,10 +150,10 @@ def test_standard_input_is_a_descriptor_too(aviary: Aviary):
 def test_a_pipe_may_be_named_as_the_file(aviary: Aviary):
     pipe = aviary.root / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=lambda: pipe.write_text(aviary.password))
+    writer = threading.Thread(target=lambda: pipe.write_text(aviary.password), daemon=True)
     writer.start()
     done = aviary.process("get", "db", "--password-file", str(pipe))
-    writer.join()
+    writer.join(30)
     assert (done.status, done.out) == (0, aviary.values["db.password"])
 
 

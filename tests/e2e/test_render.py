@@ -92,7 +92,7 @@ def test_only_the_named_destinations_are_written(aviary: Aviary):
     assert [path.exists() for path in aviary.destinations] == [False, True, False, False]
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_the_mode_is_the_inventorys_whatever_the_umask_is(aviary: Aviary, umask: int):
     aviary.edit("{path: out/note,", "{path: out/note, mode: 0440,")
     os.umask(umask)
@@ -364,7 +364,7 @@ def test_an_after_command_that_is_not_there_is_told(aviary: Aviary):
     after(aviary, "[no-such-program-anywhere]")
     done = aviary.run("render", "note")
     assert done.status == 7
-    assert "no-such-program-anywhere could not be started: no such file or directory" in done.err
+    assert "no-such-program-anywhere could not be started: " in done.err
 
 
 def test_after_commands_do_not_run_for_a_refused_or_a_tried_render(aviary: Aviary):

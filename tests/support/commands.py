@@ -190,7 +190,8 @@ def argv(*arguments: str | Path) -> tuple[str, ...]:
 
 def environment(**added: str) -> dict[str, str]:
     """This process's environment, by which the sources are found from any folder and nothing is compiled into them."""
-    return {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONDONTWRITEBYTECODE": "1", **added}
+    path = os.pathsep.join(filter(None, (str(SOURCES), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **added}
 
 
 def process(
