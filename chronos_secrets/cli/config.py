@@ -3,7 +3,8 @@
 import click
 
 from chronos_secrets.cli import output
-from chronos_secrets.cli.session import Session, with_session
+from chronos_secrets.cli.command import with_session
+from chronos_secrets.cli.session import Session
 
 
 @click.group()

@@ -10,7 +10,8 @@ import click
 
 from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.choices import nearest
-from chronos_secrets.cli.session import Session, opens_vault, with_session
+from chronos_secrets.cli.command import opens_vault, with_session
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, UsageError
 from chronos_secrets.inventory.schedule import State
 from chronos_secrets.report import due as report

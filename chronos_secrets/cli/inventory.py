@@ -6,7 +6,8 @@ import click
 
 from chronos_secrets.cli import output
 from chronos_secrets.cli.choices import nearest
-from chronos_secrets.cli.session import Session, opens_vault, with_session
+from chronos_secrets.cli.command import opens_vault, with_session
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, Refused, UsageError
 
 

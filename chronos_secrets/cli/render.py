@@ -9,7 +9,8 @@ import click
 
 from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.choices import nearest
-from chronos_secrets.cli.session import Session, opens_vault, with_session
+from chronos_secrets.cli.command import opens_vault, with_session
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Busy, Exit, Incomplete, Refused, UsageError
 from chronos_secrets.inventory.model import Destination
 from chronos_secrets.render import after, destinations

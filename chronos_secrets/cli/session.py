@@ -6,12 +6,10 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import click
-
-from chronos_secrets.cli import ARGUMENTS, output, prompts
+from chronos_secrets.cli import output, prompts
 from chronos_secrets.errors import InventoryInvalid, Refused, UsageError, VaultLocked
 from chronos_secrets.secret import Secret
 from chronos_secrets.settings import Flags, Setting, Settings, resolve
@@ -24,17 +22,24 @@ if TYPE_CHECKING:
     from chronos_secrets.vault.store import Vault
 
 _TRIES = 3
-_DESCRIPTOR = click.IntRange(0, 2**31 - 1)  # what the system calls a file descriptor
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Session:
     """The inventory, the settings and the vault of one command."""
 
-    def __init__(self, flags: Flags, password_file: str | None = None, password_fd: int | None = None) -> None:
+    def __init__(
+        self,
+        flags: Flags,
+        *,
+        password_file: str | None = None,
+        password_fd: int | None = None,
+        after_open: "Callable[[Session], None]" = lambda _: None,
+    ) -> None:
+        """`after_open` runs once the vault is open."""
         self._flags = flags
         self._password_file = password_file
         self._password_fd = password_fd
+        self._after_open = after_open
         self.log_head: Anchor | None = None  # of the audit log, once this command has written to it
         _require_working_folder()
         self.home = Path(os.environ.get("HOME") or Path.home())
@@ -92,9 +97,7 @@ class Session:
         opened = self.open(self.settings)
         _refuse_other_vault(opened, self.settings.state_folder)
         self.__dict__["vault"] = opened  # what follows an opening asks for it
-        from chronos_secrets.cli import memory
-
-        memory.remember(self)
+        self._after_open(self)
         return opened
 
     @property
@@ -180,50 +183,6 @@ def _require_working_folder() -> None:
         os.getcwd()
     except OSError as error:
         raise UsageError("the working folder is not there any more", hint="cd to another folder") from error
-
-
-def with_session(command: Command) -> Command:
-    """Give a command its `Session`, and the options that say where things are (they may stand before it, too)."""
-
-    @click.option("--inventory", metavar="FILE", hidden=True)
-    @click.option("--vault", metavar="FILE", hidden=True)
-    @click.option("--key-file", metavar="FILE", hidden=True)
-    @click.pass_obj
-    @functools.wraps(command)
-    def wrapped(flags: Flags, /, *arguments: Any, **options: Any) -> Any:
-        given = Flags(options.pop("inventory"), options.pop("vault"), options.pop("key_file"))
-        merged = Flags(*(here or before for here, before in zip(given, flags, strict=True)))
-        password = {name: options.pop(name, None) for name in ("password_file", "password_fd")}
-        session = Session(merged, **password)
-        status = command(session, *arguments, **options)
-        if not status:
-            _tick(session)
-        return status
-
-    return wrapped  # type: ignore[return-value]  # click's decorators keep what they wrap
-
-
-def _tick(session: Session) -> None:
-    """A command that succeeded ticks the tasks whose `run` words it began with."""
-    context = click.get_current_context()
-    words = context.meta.get(ARGUMENTS, ())
-    first = context.command_path.split()[1:2]
-    if "inventory" in vars(session) and first and first[0] in words:
-        from chronos_secrets.cli import memory
-
-        memory.tick_by_command(session, words[words.index(first[0]) :])
-
-
-def opens_vault(command: Command) -> Command:
-    """The options by which a command that opens the vault is given its password; put it above `with_session`."""
-    for option in (
-        click.option(
-            "--password-fd", type=_DESCRIPTOR, metavar="N", help="Read the vault's password from file descriptor N."
-        ),
-        click.option("--password-file", metavar="FILE", help="Read the vault's password from FILE (0600) or a pipe."),
-    ):
-        command = option(command)
-    return command
 
 
 def _refuse_other_vault(opened: "Vault", state: Path) -> None:

@@ -9,7 +9,8 @@ from zoneinfo import available_timezones
 import click
 
 from chronos_secrets.cli import memory, output
-from chronos_secrets.cli.session import Session, opens_vault, with_session
+from chronos_secrets.cli.command import opens_vault, with_session
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import EntryMissing, InventoryInvalid, Refused
 from chronos_secrets.inventory.model import Inventory
 from chronos_secrets.secret import Secret
