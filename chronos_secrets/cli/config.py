@@ -23,4 +23,5 @@ def show(session: Session, *, as_json: bool) -> None:
         output.document("config show", {"settings": rows})
         return
     for name, setting in settings.items():
-        output.result(f"{name:<9}  {setting.value or '(none)'}\n{'':<9}  from {setting.origin}")
+        origin = "the default" if setting.origin == "default" else setting.origin
+        output.result(f"{name:<9}  {setting.value or '(none)'}\n{'':<9}  from {origin}")

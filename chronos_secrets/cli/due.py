@@ -69,6 +69,8 @@ def due(
     today = today or session.today
     if unlock or write_expiry or session.password_given:
         session.vault  # noqa: B018  opening it refreshes what is remembered
+    if write_expiry:
+        session.vault.require_writable()
     dates = memory.dates(session)
     found = review.rows(session.inventory, dates.known if dates else {}, memory.ticks_now(session), today, RUNNABLE)
     if write_expiry:
@@ -95,7 +97,7 @@ def done(session: Session, tasks: tuple[str, ...], *, day: date | None, note: st
     day = day or session.today
     if day > session.today:
         raise UsageError(f"{day} is in the future", hint="tick a task when it was done")
-    session.vault  # noqa: B018  asked for before anything is written
+    session.vault.require_writable()  # before anything is remembered here
     for task in dict.fromkeys(tasks):
         memory.tick(session, task, day, {"note": note} if note else {})
         output.result(f"{task} done on {day}")
@@ -132,7 +134,7 @@ def verify(session: Session) -> Exit:
     lines = [(str(each.line), each.code, each.message) for each in memory.log(session).verify(anchor)]
     if anchor is None and text:
         lines.append(("-", "anchor", "what the vault remembers of this log cannot be read"))
-    output.rows(("LINE", "WHAT", "WHY"), lines, empty="the history is whole")
+    output.rows(("LINE", "WHAT", "WHY"), lines, empty="no line was changed" + (", dropped or cut off" if text else ""))
     if not text:
         output.say("the vault remembers nothing of this machine's log yet, so lines cut off its end are not found")
     return Exit.NO if lines else Exit.OK

@@ -23,6 +23,8 @@ def check(session: Session, *, offline: bool, as_json: bool) -> Exit:
     findings = checks.offline(session.inventory, session.home)
     if not offline:
         findings += checks.against_vault(session.inventory, session.vault.entries, session.home, session.now())
+        if session.vault.format.version < (4, 0):
+            output.say("the vault is KDBX 3.1, which is only read; to write it, too: chronos-secrets vault upgrade")
     if as_json:
         output.document("check", {"offline": offline, "findings": [finding._asdict() for finding in findings]})
     else:

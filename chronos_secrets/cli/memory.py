@@ -41,7 +41,13 @@ def log(session: "Session") -> History:
 
 def record(session: "Session", what: str, subject: str, detail: Mapping[str, str] | None = None) -> None:
     """Add a line to the audit log. Raises what the log raises."""
-    files.private_folder(session.settings.state_folder)
+    folder = session.settings.state_folder
+    try:
+        files.private_folder(folder)
+    except OSError as error:
+        raise Refused(
+            f"the state folder {folder} cannot be written: {files.reason(error)}", hint=f"ls -ld {folder.parent}"
+        ) from error
     known = session.log_head or (anchor(session) if session.vault_is_open else None)
     head = log(session).append(
         at=session.now(), host=_machine(session), what=what, subject=subject, detail=detail, known=known
@@ -102,6 +108,7 @@ def write_expiry(session: "Session", rows: list["Row"]) -> None:
     written = dates_of.write_expiry(session.inventory, session.values, due, session.zone, session.now())
     for credential in written:
         record(session, "expiry", credential)
+    output.say(f"wrote the due dates of {', '.join(written)} into the vault" if written else "no due date to write")
     if written:
         session.vault.save(session.now())
     save(session)

@@ -1,8 +1,11 @@
 """Asking a person, on the terminal and nowhere else."""
 
+import contextlib
 import getpass
 import os
+import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from chronos_secrets.cli import output
@@ -16,7 +19,7 @@ def password(text: str) -> Secret:
     """A password typed without an echo. Raises VaultLocked where there is no terminal to ask on."""
     _require_terminal()
     try:
-        with warnings.catch_warnings():
+        with _unstoppable(), warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # it would go on with an echo
             return Secret(getpass.getpass(text))
     except (EOFError, getpass.GetPassWarning) as error:
@@ -34,6 +37,16 @@ def new_password(path: Path) -> Secret:
             return first
         else:
             output.say("the two differ")
+
+
+@contextlib.contextmanager
+def _unstoppable() -> Iterator[None]:
+    """Ctrl-Z at the prompt would come back from `fg` with the echo on, and show what is typed."""
+    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def _require_terminal() -> None:

@@ -55,12 +55,14 @@ def render(
             refuse_faulty(each, session.inventory)
         if mode == "dry-run":
             destinations.refuse_foreign(plans, may_adopt=adopt)
+        waiting = _waiting(session, plans) if to is None else set()
         written = _write(session, plans, adopt=adopt, run_after=to is None) if mode is None else []
+    words = [_words(each, mode, written=each in written, waits=each.path in waiting) for each in plans]
     if as_json:
-        _report_json(plans, written, elsewhere, mode)
+        _report_json(plans, words, elsewhere, mode)
     else:
-        _report(plans, written, elsewhere, mode, session.home)
-    return _status(plans, elsewhere, mode)
+        _report(plans, words, elsewhere, mode, session.home)
+    return _status(plans, waiting, elsewhere, mode)
 
 
 def _chosen(session: Session, names: Sequence[str]) -> list[Destination]:
@@ -129,15 +131,21 @@ def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool)
     return written
 
 
+def _waiting(session: Session, plans: list[Plan]) -> set[Path]:
+    """The files that an earlier run wrote and whose commands have not succeeded since."""
+    pending = after.Pending(session.settings.state_folder / "after")
+    return {each.path for each in plans if pending.waits(each)}
+
+
 def _recorded(session: Session, written: list[Plan]) -> None:
     for each in written:
         memory.record_or_say(session, "render", each.draft.destination.id)
 
 
-def _report(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None, home: Path) -> None:
+def _report(plans: list[Plan], words: list[str], elsewhere: list[Draft], mode: str | None, home: Path) -> None:
     rows = [
-        (each.draft.destination.id, output.short(each.path, home=home), _words(each, each in written, mode))
-        for each in plans
+        (each.draft.destination.id, output.short(each.path, home=home), state)
+        for each, state in zip(plans, words, strict=True)
     ]
     rows += [(d.destination.id, f"{d.destination.host}:{d.destination.path}", "left out") for d in elsewhere]
     output.rows(("DESTINATION", "FILE", "STATE"), rows, empty="the inventory names no destination")
@@ -147,10 +155,10 @@ def _report(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode
             output.result("\n".join(f"  {line}" for line in destinations.difference(each)))
 
 
-def _report_json(plans: list[Plan], written: list[Plan], elsewhere: list[Draft], mode: str | None) -> None:
+def _report_json(plans: list[Plan], words: list[str], elsewhere: list[Draft], mode: str | None) -> None:
     made = [
-        {"id": each.draft.destination.id, "path": str(each.path), "state": _words(each, each in written, mode)}
-        for each in plans
+        {"id": each.draft.destination.id, "path": str(each.path), "state": state}
+        for each, state in zip(plans, words, strict=True)
     ]
     made += [
         {"id": d.destination.id, "path": f"{d.destination.host}:{d.destination.path}", "state": "left out"}
@@ -160,9 +168,11 @@ def _report_json(plans: list[Plan], written: list[Plan], elsewhere: list[Draft],
     output.document("render", {"destinations": made, **({"changes": changes} if mode == "diff" else {})})
 
 
-def _words(each: Plan, was_written: bool, mode: str | None) -> str:
-    if was_written:
+def _words(each: Plan, mode: str | None, *, written: bool, waits: bool) -> str:
+    if written:
         return "written"
+    if waits and not each.drifted:
+        return "up to date; its after: command has not succeeded yet" if mode else "up to date; its after: command ran"
     if mode == "dry-run" and each.drifted:
         return "would be written"
     if each.drifted and not each.current.ours:
@@ -170,8 +180,8 @@ def _words(each: Plan, was_written: bool, mode: str | None) -> str:
     return {"new": "missing", "changed": "out of date", "permissions": "wrong permissions"}.get(each.state, each.state)
 
 
-def _status(plans: list[Plan], elsewhere: list[Draft], mode: str | None) -> Exit:
-    if mode in ("check", "diff") and any(each.drifted for each in plans):
+def _status(plans: list[Plan], waiting: set[Path], elsewhere: list[Draft], mode: str | None) -> Exit:
+    if mode in ("check", "diff") and (waiting or any(each.drifted for each in plans)):
         return Exit.NO
     if elsewhere and mode != "dry-run":
         names = ", ".join(draft.destination.id for draft in elsewhere)

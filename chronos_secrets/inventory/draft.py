@@ -12,6 +12,10 @@ _LONGEST_ID = 40  # of the 64 characters of an id; the rest is for what is put a
 LEFT_OUT = "the name is empty, cannot be printed, or is another entry's too; rename them in KeePassXC"
 
 
+UNDECIDED = "not decided yet"
+"""The reason that a first inventory gives each row; `check` asks for a decision."""
+
+
 class Found(NamedTuple):
     """What is known of one entry without its values."""
 
@@ -70,7 +74,7 @@ def _row(identifier: str, entry: Found) -> str:
     return (
         f"  {identifier}:\n"
         f"    {{kind: {kind}, title: {_quoted(title)}, entry: {where}{fields},\n"
-        f'     never: "not decided yet"}}'
+        f'     never: "{UNDECIDED}"}}'
     )
 
 

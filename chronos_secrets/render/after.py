@@ -34,6 +34,10 @@ class Pending:
                         hint=f"df -h {self._folder.parent}; ls -ld {self._folder.parent}",
                     ) from error
 
+    def waits(self, plan: Plan) -> bool:
+        """Whether a destination was written and its commands have not succeeded yet."""
+        return bool(plan.draft.destination.after) and (self._folder / plan.draft.destination.id).exists()
+
     def run(self, plans: Iterable[Plan], *, folder: Path) -> None:
         """Run what is due, in `folder`. Raises TargetFailed at the first command that fails; the files are kept."""
         for each in plans:

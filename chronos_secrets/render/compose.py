@@ -48,7 +48,7 @@ class Draft:
             return None
         return (
             f"# chronos-secrets: {self._inventory.project}/{self.destination.id}. "
-            "Made from the vault: edits here are lost."
+            "Made from the vault: edits are lost, except in a '# local:' block of a dotenv file."
         )
 
     @property

@@ -76,6 +76,7 @@ def plan(draft: Draft, path: Path, inventory: Inventory, values: Values, *, in_p
         ours = there is None or _is_value_of(there, draft, inventory, values)
     else:
         rows = tuple(draft.rows(values))
+        _refuse_marks(draft, rows)
         content = "\n".join([draft.header, *(row.text for row in rows), ""]).encode() + _local_lines(draft, there, path)
         ours = there is None or there.split(b"\n", 1)[0].startswith(_mark(draft))
     owner = _owner(draft) if in_place and draft.destination.owner else None
@@ -168,7 +169,8 @@ def _refuse_tracked(path: Path, folder: Path) -> None:
     if tree is None:
         return
     inside = path.relative_to(tree)
-    ignore = f"echo {shlex.quote(f'/{inside}')} >> {shlex.quote(str(tree / '.gitignore'))}"
+    # the first line end is for a file whose last line has none
+    ignore = f"printf '\\n%s\\n' {shlex.quote(f'/{inside}')} >> {shlex.quote(str(tree / '.gitignore'))}"
     if _git(tree, "ls-files", "--error-unmatch", "--", str(path)) == 0:
         untrack = f"git -C {shlex.quote(str(tree))} rm --cached {shlex.quote(str(inside))}"
         raise Refused(f"git tracks {path}", hint=f"{untrack} && {ignore}")
@@ -256,6 +258,16 @@ def _local_lines(draft: Draft, there: bytes | None, path: Path) -> bytes:
         )
     block = lines[marks[0] : marks[1] + 1]
     return ("\n".join(block) + "\n").encode(errors="surrogateescape")
+
+
+def _refuse_marks(draft: Draft, rows: tuple[Row, ...]) -> None:
+    """A rendered line that looks like a mark would be taken for the person's own block at the next render."""
+    lines = (line.strip() for row in rows for line in row.text.split("\n"))
+    if draft.destination.dialect in _KEEPS_LOCAL_LINES and any(line in (LOCAL_BEGIN, LOCAL_END) for line in lines):
+        raise Refused(
+            f"destination {draft.destination.id} would hold a line '{LOCAL_BEGIN}' or '{LOCAL_END}' of its own",
+            hint="take it out of the template or the value; a person writes these marks into the file",
+        )
 
 
 def _is_padding(line: str) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chronos_secrets.errors import ChronosError, EntryMissing, NotRepresentable
-from chronos_secrets.inventory.model import KINDS, Credential, Inventory
+from chronos_secrets.inventory.draft import UNDECIDED
+from chronos_secrets.inventory.model import KINDS, Credential, Inventory, Never
 from chronos_secrets.pgbackrest.lint import lint
 from chronos_secrets.render.compose import Draft
 from chronos_secrets.render.values import Values, field_value
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
 
 def offline(inventory: Inventory, home: Path) -> list[Finding]:
     """What can be said without the vault: templates, their references, and whether each line suits its dialect."""
-    findings: list[Finding] = []
+    findings = [*_undecided(inventory)]
     for destination in inventory.destinations.values():
         try:
             draft = Draft(inventory, destination, home)
@@ -64,6 +65,13 @@ def strength(text: str) -> float:
     pool = sum(size for belongs, size in classes if any(map(belongs, text)))
     pool += 33 if any(not character.isalnum() for character in text) else 0
     return min(len(text), 2 * len(set(text))) * math.log2(max(pool, 2))
+
+
+def _undecided(inventory: Inventory) -> Iterator[Finding]:
+    for credential in inventory.credentials.values():
+        if credential.rule == Never(UNDECIDED):
+            fix = "write every: 1 year, never: with the reason, or automatic: how"
+            yield Finding("undecided", credential.id, "nobody has decided when it is rotated", fix)
 
 
 def _config_findings(destination: str, text: str, inventory: Inventory) -> Iterator[Finding]:

@@ -59,7 +59,8 @@ def stage(target: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, 
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            if owner is not None and owner != (os.geteuid(), os.getegid()):
+            made = os.fstat(file.fileno())  # a folder may give its own group to what is made in it
+            if owner is not None and owner != (made.st_uid, made.st_gid):
                 os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())

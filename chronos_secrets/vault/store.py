@@ -67,12 +67,16 @@ class Vault:
         Raises VaultChanged when another program saved it since we opened it, Busy when another run of ours is saving,
         Refused for KDBX 3.1 (`upgrade` first), VaultNotSaved when the disk says no. The file is then as it was.
         """
+        self.require_writable()
+        self._write(self._sealed(), now)
+
+    def require_writable(self) -> None:
+        """Raises Refused for KDBX 3.1, before anything else is done on the way to a save."""
         if self.format.version < (4, 0):
             raise Refused(
                 f"{self.path} is a KDBX {self.format.version[0]}.{self.format.version[1]} file, which is only read",
                 hint="chronos-secrets vault upgrade",
             )
-        self._write(self._sealed(), now)
 
     def upgrade(self, now: datetime) -> None:
         """Save the same content as KDBX 4 with Argon2id. Raises what `save` raises."""
@@ -142,8 +146,14 @@ class Vault:
 def read(path: Path) -> bytes:
     """The bytes of the vault file. Raises VaultMissing, VaultUnreadable."""
     try:
-        return path.read_bytes()
+        # a pipe would block for ever at open, so it is opened without waiting, looked at, and refused
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise VaultUnreadable(f"cannot read the vault {path}: it is no regular file")
+            return file.read()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise VaultMissing(f"{path} is a link that leads nowhere", hint=f"ls -l {path}") from error
         raise VaultMissing(f"there is no vault at {path}", hint="chronos-secrets init") from error
     except OSError as error:
         raise VaultUnreadable(f"cannot read the vault {path}: {files.reason(error)}") from error

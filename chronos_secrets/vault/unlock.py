@@ -9,6 +9,7 @@ from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
 
 _LIMIT = 64 * 1024
+_WRITE_IT = "write the password there, alone on one line"
 
 
 def from_descriptor(descriptor: int) -> Secret:
@@ -34,7 +35,8 @@ def from_file(path: Path) -> Secret:
                 _refuse_careless(path, status)
             return _password(file.read(_LIMIT + 1), str(path))
     except OSError as error:
-        raise VaultLocked(f"cannot read the password file {path}: {files.reason(error)}") from error
+        message = f"cannot read the password file {path}: {files.reason(error)}"
+        raise VaultLocked(message, hint=f"ls -l {path}") from error
 
 
 def _refuse_careless(path: Path, status: os.stat_result) -> None:
@@ -52,11 +54,12 @@ def _password(content: bytes, origin: str) -> Secret:
             content = content[: -len(ending)]
             break
     if not content:
-        raise VaultLocked(f"{origin} holds no password")
+        raise VaultLocked(f"{origin} holds no password", hint=_WRITE_IT)
     if len(content) > _LIMIT:
-        raise VaultLocked(f"{origin} holds more than {_LIMIT // 1024} KiB: that is no password")
+        raise VaultLocked(f"{origin} holds more than {_LIMIT // 1024} KiB: that is no password", hint=_WRITE_IT)
     try:
         content.decode()
     except UnicodeDecodeError:
-        raise VaultLocked(f"{origin} holds bytes that are no UTF-8 text: that is no password") from None
+        message = f"{origin} holds bytes that are no UTF-8 text: that is no password"
+        raise VaultLocked(message, hint=_WRITE_IT) from None
     return Secret(content)

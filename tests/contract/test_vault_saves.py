@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from chronos_secrets.errors import Busy, Refused, VaultChanged, VaultLocked, VaultMissing, VaultNotSaved
+from chronos_secrets.errors import (
+    Busy,
+    Refused,
+    VaultChanged,
+    VaultLocked,
+    VaultMissing,
+    VaultNotSaved,
+    VaultUnreadable,
+)
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault import kdbx, store
 from chronos_secrets.vault.entries import Attribute, Entry
@@ -185,7 +193,9 @@ def test_a_file_that_cannot_be_given_its_owner_again_is_not_replaced(vault, path
         raise PermissionError(1, "Operation not permitted")
 
     before = path.read_bytes()
-    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    if os.geteuid() != 0:
+        pytest.skip("only root may make a file of somebody else; the save of one is refused by the system itself")
+    os.chown(path, 4242, 4242)
     monkeypatch.setattr(os, "fchown", refused)
     with pytest.raises(VaultNotSaved, match="could not be saved: operation not permitted"):
         vault.save(vaults.NOW)
@@ -596,3 +606,15 @@ def test_the_lock_never_lies_beside_the_vault(vault, path):
     """A vault in a synchronised folder must not drag lock files along."""
     vault.save(vaults.NOW)
     assert {each.name for each in path.parent.iterdir()} == {"vault.kdbx", "state", "home"}
+
+
+def test_a_vault_path_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.kdbx")
+    with pytest.raises(VaultUnreadable, match="it is no regular file"):
+        store.read(tmp_path / "pipe.kdbx")
+
+
+def test_a_vault_path_that_is_a_dangling_link_is_called_that(tmp_path):
+    (tmp_path / "link.kdbx").symlink_to("nowhere.kdbx")
+    with pytest.raises(VaultMissing, match="is a link that leads nowhere"):
+        store.read(tmp_path / "link.kdbx")

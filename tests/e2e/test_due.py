@@ -394,3 +394,22 @@ def test_a_log_that_cannot_be_written_does_not_undo_a_render_and_is_said(project
     status, out, err = project.run("render", "env", "--to", "out", unlocked=True)
     assert (status, "written" in out) == (Exit.OK, True)
     assert "this was not recorded in the history" in err
+
+
+def test_nothing_is_ticked_where_the_vault_cannot_take_the_tick(project):
+    keepassxc.create(project.vault)  # KDBX 3.1
+    status, out, err = project.run("done", "docs-review", unlocked=True)
+    assert (status, out) == (Exit.REFUSED, "")
+    assert "chronos-secrets vault upgrade" in err
+    assert project.rows()["docs-review"]["state"] == "overdue"
+    assert project.run("vault", "upgrade", unlocked=True)[0] == Exit.OK
+    assert project.run("done", "docs-review", unlocked=True)[0] == Exit.OK
+
+
+def test_a_state_folder_that_cannot_be_made_is_a_sentence(project, monkeypatch):
+    project.make_vault()
+    (project.folder / "a file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(project.folder / "a file"))
+    status, _, err = project.run("done", "docs-review", unlocked=True)
+    assert status == Exit.REFUSED
+    assert "cannot be written" in err or "cannot be used" in err

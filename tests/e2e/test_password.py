@@ -203,3 +203,14 @@ def test_a_terminal_is_left_as_it_was(aviary: Aviary):
     terminal.type(f"{aviary.password}\n")
     assert terminal.end().status == 0
     assert terminal.left_echoing
+
+
+def test_ctrl_z_at_the_prompt_does_not_bring_the_echo_back(aviary: Aviary):
+    terminal = Terminal(argv("check"), folder=aviary.folder)
+    terminal.expect("Password of")
+    terminal.type("\x1a")
+    assert not terminal.echoes
+    terminal.type(f"{aviary.password}\r")
+    done = terminal.end()
+    assert aviary.password not in done.out
+    assert done.status in (0, 1)

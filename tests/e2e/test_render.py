@@ -13,7 +13,7 @@ from tests.support import chronos
 from tests.support.commands import Aviary, Done, in_process, snapshot
 from tests.support.vaults import CHEAP
 
-HEADER = "# chronos-secrets: {}. Made from the vault: edits here are lost.\n"
+HEADER = "# chronos-secrets: {}. Made from the vault: edits are lost, except in a '# local:' block of a dotenv file.\n"
 
 
 @pytest.fixture
@@ -414,3 +414,24 @@ def test_project_chronos_is_rendered_and_the_servers_file_waits_for_its_host(tmp
     made = folder / "bring" / "pgbackrest.conf"
     assert f"\nrepo1-cipher-pass={secret[::-1]}\n" in made.read_text()
     assert _mode(made) == 0o600
+
+
+@pytest.mark.parametrize("mark", ["# local:begin", "# local:end"])
+def test_a_template_may_not_write_the_marks_of_a_persons_own_block(aviary: Aviary, mark: str):
+    (aviary.folder / "note.j2").write_text(f"A=1\n{mark}\n")
+    done = aviary.run("render", "note")
+    assert done.status == 5
+    assert "would hold a line '# local:begin' or '# local:end' of its own" in done.err
+
+
+def test_a_command_that_still_has_to_succeed_is_no_up_to_date_destination(aviary: Aviary):
+    flag = aviary.folder / "flag"
+    aviary.edit("uses: {cipher: cipher}}", f"uses: {{cipher: cipher}}, after: [[test, -e, {flag}]]}}")
+    assert aviary.run("render").status == 7
+    for mode in ("--check", "--diff"):
+        done = aviary.run("render", mode)
+        assert (done.status, "has not succeeded yet" in " ".join(done.out.split())) == (1, True)
+    flag.touch()
+    done = aviary.run("render")
+    assert (done.status, "its after: command ran" in " ".join(done.out.split())) == (0, True)
+    assert aviary.run("render", "--check").status == 0

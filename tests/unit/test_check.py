@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chronos_secrets.inventory import load
+from chronos_secrets.inventory.draft import UNDECIDED
+from chronos_secrets.inventory.model import Never
 from chronos_secrets.review import check
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault import kdbx
@@ -137,3 +139,9 @@ def test_what_a_generator_makes_is_strong(length):
     import secrets
 
     assert check.strength(secrets.token_urlsafe(48)[:length]) > check.LEAST_BITS
+
+
+def test_a_row_that_nobody_has_decided_on_is_a_finding(inventory):
+    row = inventory.credentials["jira-token"]._replace(rule=Never(UNDECIDED))
+    findings = check.offline(inventory._replace(credentials={"jira-token": row}, destinations={}), HOME)
+    assert [(finding.code, finding.where) for finding in findings] == [("undecided", "jira-token")]

@@ -240,3 +240,11 @@ def test_a_folder_is_no_private_file_and_neither_is_somebody_elses(folder, monke
 def test_the_reason_of_a_failure_is_a_few_lower_case_words():
     assert files.reason(OSError(28, "No space left on device")) == "no space left on device"
     assert files.reason(OSError()) == "oserror"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to another group")
+def test_the_owner_is_set_also_in_a_folder_that_gives_its_own_group(tmp_path):
+    tmp_path.chmod(0o2755)
+    os.chown(tmp_path, 0, 1)
+    files.write_durably(tmp_path / "file", b"x", owner=(0, 0))
+    assert (tmp_path / "file").stat().st_gid == 0
