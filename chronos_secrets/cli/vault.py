@@ -57,6 +57,7 @@ def upgrade(session: Session) -> None:
         return
     opened.upgrade(session.now())
     memory.record_or_say(session, "vault-upgrade", session.inventory.project)
+    memory.save(session)
     output.result(f"{opened.path} is now KDBX {_version(opened.format)} with Argon2id, and was read back")
     output.say(f"the file as it was: {session.settings.state_folder / 'previous'}")
 

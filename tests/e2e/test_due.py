@@ -403,6 +403,7 @@ def test_nothing_is_ticked_where_the_vault_cannot_take_the_tick(project):
     assert "chronos-secrets vault upgrade" in err
     assert project.rows()["docs-review"]["state"] == "overdue"
     assert project.run("vault", "upgrade", unlocked=True)[0] == Exit.OK
+    assert "remembers nothing" not in project.run("history", "verify", unlocked=True)[2]
     assert project.run("done", "docs-review", unlocked=True)[0] == Exit.OK
 
 
