@@ -125,7 +125,7 @@ def history(session: Session, since: date | None, *, as_json: bool) -> Exit:
     return Exit.NO if reading.damaged else Exit.OK
 
 
-@history.command()
+@history.command(short_help="Prove that the history is whole.")
 @opens_vault
 @with_session
 def verify(session: Session) -> Exit:

@@ -42,7 +42,7 @@ def vault() -> None:
     """Look after the vault file itself."""
 
 
-@vault.command()
+@vault.command(short_help="Save the vault as KDBX 4 with Argon2id.")
 @opens_vault
 @with_session
 def upgrade(session: Session) -> None:
