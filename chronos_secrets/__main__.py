@@ -29,7 +29,7 @@ def _prepare_output() -> None:
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
-            setattr(sys, name, open(opened, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(opened, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115  it stays open
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a file name may be no UTF-8
 

@@ -35,7 +35,7 @@ class Day(click.ParamType):  # type: ignore[type-arg]  # as click's own types ar
             self.fail(f"'{value}' is no day; write it as YYYY-MM-DD", param, ctx)
 
 
-class Days(click.ParamType):  # type: ignore[type-arg]
+class Days(click.ParamType):  # type: ignore[type-arg]  # as click's own types are written
     """A number of days, such as 60d or 8w."""
 
     name = "days"

@@ -80,11 +80,15 @@ def tick(session: "Session", task: str, day: date, detail: Mapping[str, str]) ->
     _store_ticks(session, {**ticks_now(session), task: day})
 
 
-def save(session: "Session") -> None:
-    """Give the vault this machine's ticks and the head of its log, save it, and remember what it holds now."""
+def save(session: "Session", *, changed: bool = False) -> None:
+    """Give the vault this machine's ticks and the head of its log, save it, and remember what it holds now.
+
+    `changed` says that it has changes of the caller's to save, too.
+    """
     head = session.log_head
     marks = {f"{_ANCHOR}{_machine(session)}": str(head)} if head else {}
-    if ticks.into_vault(session.vault.entries, ticks_now(session), marks, now=session.now(), today=session.today):
+    here, now, today = ticks_now(session), session.now(), session.today
+    if ticks.into_vault(session.vault.entries, here, marks, now=now, today=today) or changed:
         session.vault.save(session.now())
     remember(session)
 
@@ -108,10 +112,8 @@ def write_expiry(session: "Session", rows: list["Row"]) -> None:
     written = dates_of.write_expiry(session.inventory, session.values, due, session.zone, session.now())
     for credential in written:
         record(session, "expiry", credential)
+    save(session, changed=bool(written))
     output.say(f"wrote the due dates of {', '.join(written)} into the vault" if written else "no due date to write")
-    if written:
-        session.vault.save(session.now())
-    save(session)
 
 
 def remember(session: "Session") -> None:

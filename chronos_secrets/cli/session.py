@@ -157,6 +157,7 @@ class Session:
     @staticmethod
     def key(password: Secret, settings: Settings) -> "MasterKey":
         """The key made of `password` and of the key file that the settings name. Raises VaultLocked."""
+        from chronos_secrets.systems import files
         from chronos_secrets.vault.kdf import MasterKey
 
         name = settings.key_file.value
@@ -165,7 +166,7 @@ class Session:
         try:
             return MasterKey(password or None, Path(name).read_bytes())
         except OSError as error:
-            raise VaultLocked(f"cannot read the key file {name}: {(error.strerror or '').lower()}") from error
+            raise VaultLocked(f"cannot read the key file {name}: {files.reason(error)}") from error
 
     def _given_password(self) -> Secret | None:
         from chronos_secrets.vault import unlock

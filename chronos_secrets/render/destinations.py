@@ -165,7 +165,7 @@ def _refuse_place(path: Path) -> None:
 
 def _refuse_tracked(path: Path, folder: Path) -> None:
     """Refuse what git tracks or would add: a rendered file is full of secrets."""
-    tree = next((part for part in (folder, *folder.parents) if (part / ".git").exists()), None)
+    tree = files.work_tree(folder)
     if tree is None:
         return
     inside = path.relative_to(tree)

@@ -45,9 +45,11 @@ def merged(*several: Ticks, today: date) -> dict[str, date]:
 def in_vault(entries: Entries) -> dict[str, date]:
     """The ticks that the vault carries from machine to machine."""
     entry = entries.at(STATE_ENTRY)
+    if entry is None:
+        return {}
     found = {}
-    for name in entry.attribute_names if entry else ():
-        if entry is not None and name.startswith(_PREFIX):
+    for name in entry.attribute_names:
+        if name.startswith(_PREFIX):
             try:
                 found[name.removeprefix(_PREFIX)] = date.fromisoformat(entry.plain(name))
             except ValueError:

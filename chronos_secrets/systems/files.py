@@ -131,6 +131,11 @@ def lock(path: Path, *, wait: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def work_tree(folder: Path) -> Path | None:
+    """The git work tree (or the repository itself) that `folder` lies in, or None."""
+    return next((part for part in (folder, *folder.parents) if (part / ".git").exists()), None)
+
+
 def is_private(status: os.stat_result) -> bool:
     """Whether a regular file belongs to us (or we are root) and nobody else may read or write it."""
     ours = status.st_uid == os.geteuid() or os.geteuid() == 0

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chronos_secrets.errors import TargetFailed
+from chronos_secrets.systems import files
 
 
 def run(argv: Sequence[str], *, folder: Path, timeout: float) -> None:
@@ -18,7 +19,7 @@ def run(argv: Sequence[str], *, folder: Path, timeout: float) -> None:
             tuple(argv), cwd=folder, stdin=subprocess.DEVNULL, stdout=2, timeout=timeout, check=False
         ).returncode
     except OSError as error:
-        raise TargetFailed(f"{name} could not be started: {(error.strerror or '').lower()}") from error
+        raise TargetFailed(f"{name} could not be started: {files.reason(error)}") from error
     except subprocess.TimeoutExpired:
         raise TargetFailed(f"{name} did not end within {timeout:.0f} seconds") from None
     if status != 0:

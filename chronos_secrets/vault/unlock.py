@@ -42,7 +42,7 @@ def from_file(path: Path) -> Secret:
 def _refuse_careless(path: Path, status: os.stat_result) -> None:
     if not files.is_private(status):
         raise Refused(f"the password file {path} can be read by others or is not yours", hint=f"chmod 600 {path}")
-    tree = next((part for part in path.resolve().parents if (part / ".git").exists()), None)
+    tree = files.work_tree(path.resolve().parent)
     if tree is not None:
         raise Refused(f"the password file {path} lies in the git work tree {tree}", hint="move it out of the work tree")
 

@@ -256,6 +256,7 @@ def test_write_expiry_shows_the_day_in_keepassxc_but_never_over_a_persons_and_ne
     project.make_vault()
     project.change(datetime(2026, 10, 1, tzinfo=UTC), expires=datetime(2026, 12, 24, 12, tzinfo=UTC))
     project.run("due", *TODAY, "--write-expiry", unlocked=True)
+    assert len(list((project.state / "previous").iterdir())) == 1, "dates, ticks and the head of the log are one save"
     expiring = {path: entry for path, entry in _expiries(project).items() if entry}
     assert expiring[POSTGRES] == "2026-12-24"
     assert expiring["Third-Party", "Jira API"] == "2026-11-27"

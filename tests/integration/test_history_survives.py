@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ import pytest
 from chronos_secrets.errors import ChronosError
 from chronos_secrets.systems import files, history
 from chronos_secrets.systems.history import Anchor, History
+from tests.support.kills import die_before
 from tests.support.programs import require
 
 REPOSITORY = Path(__file__).parents[2]
@@ -271,18 +271,7 @@ def _start(path: Path, start: str) -> tuple[bytes, Anchor | None]:
 
 def _append_until(log: History, known: Anchor | None, number: int, report: int) -> None:
     """Append, and die before the line of that number; the line is reported first."""
-    left = number
-
-    def on_line(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal left
-        if event == "line":
-            left -= 1
-            if not left:
-                os.write(report, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}".encode())
-                os.kill(os.getpid(), signal.SIGKILL)
-        return on_line
-
-    sys.settrace(lambda frame, event, argument: on_line if frame.f_code.co_filename in _TRACED else None)
+    die_before(number, of=_TRACED, report=report)
     add(log, "killed", known=known)
     sys.settrace(None)
     os._exit(0)

@@ -95,7 +95,7 @@ def test_a_render_killed_before_any_of_its_lines_leaves_each_file_old_or_new_and
     found = json.loads(done.stdout)
     killed = found[:-1]
     assert not found[-1]["killed"]
-    assert {each["line"].partition(":")[0] for each in killed} == {"destinations", "after", "files"}
+    assert {each["line"].partition(":")[0] for each in killed} == {"destinations.py", "after.py", "files.py"}
     assert len(killed) > 150
     for each in found:
         assert set(each["contents"]) <= {"old", "new"}, each

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -311,11 +311,3 @@ def _kept(path: Path) -> Kept:
     elif stat.S_ISREG(status.st_mode):
         content = path.read_bytes()
     return Kept(stat.filemode(status.st_mode), content)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that another process does and that sends no event."""
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"gave up waiting until {what}"
-        time.sleep(0.005)

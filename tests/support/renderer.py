@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from chronos_secrets.cli.main import run
@@ -23,8 +22,9 @@ from chronos_secrets.render import after, destinations
 from chronos_secrets.settings import Settings
 from chronos_secrets.systems import files
 from chronos_secrets.vault.store import Vault
+from tests.support.kills import die_before
 
-_TRACED = {module.__file__ or "": module.__name__.rpartition(".")[2] for module in (destinations, after, files)}
+_TRACED = (destinations.__file__, after.__file__, files.__file__)
 
 
 class Files:
@@ -108,7 +108,7 @@ def _killed_at(number: int) -> tuple[str, bool]:
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
-        _die_at(number, theirs)
+        die_before(number, of=_TRACED, report=theirs)
         _render()
         os._exit(0)
     os.close(theirs)
@@ -116,18 +116,6 @@ def _killed_at(number: int) -> tuple[str, bool]:
         place = told.read()
     _, status = os.waitpid(child, 0)
     return place, os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-def _die_at(number: int, tell: int) -> None:
-    left = count(number - 1, -1)
-
-    def line(frame: FrameType, event: str, _: object) -> Any:
-        if event == "line" and next(left) == 0:
-            os.write(tell, f"{_TRACED[frame.f_code.co_filename]}:{frame.f_lineno}".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
-        return line
-
-    sys.settrace(lambda frame, event, _: line if frame.f_code.co_filename in _TRACED else None)
 
 
 def _open_once() -> None:

@@ -8,14 +8,12 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from chronos_secrets.errors import Busy, ChronosError, VaultChanged
@@ -24,6 +22,7 @@ from chronos_secrets.systems import files
 from chronos_secrets.vault import store
 from chronos_secrets.vault.entries import Attribute
 from tests.support import vaults
+from tests.support.kills import die_before
 
 REPOSITORY = Path(__file__).parents[2]
 _TRACED = (store.__file__, files.__file__)
@@ -157,18 +156,7 @@ def _save_until(path: Path, number: int, report: int) -> None:
     """Save, and die before the line of that number; the line is reported first."""
     vault = opened(path)
     change(vault, "entry", "new")
-    left = number
-
-    def on_line(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal left
-        if event == "line":
-            left -= 1
-            if not left:
-                os.write(report, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}".encode())
-                os.kill(os.getpid(), signal.SIGKILL)
-        return on_line
-
-    sys.settrace(lambda frame, event, argument: on_line if frame.f_code.co_filename in _TRACED else None)
+    die_before(number, of=_TRACED, report=report)
     vault.save(vaults.NOW)
     sys.settrace(None)
     os._exit(0)
