@@ -1,0 +1,39 @@
+"""One text against every rule: the order of the layers, and which of several finds of one place is told."""
+
+from chronos_secrets.scan import assignments, formats
+from chronos_secrets.scan.found import POSSIBLE, Finding, Match, Piece
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Scanner:
+    """Finds secrets in texts: values of the vault's index, tokens of known formats, assignments."""
+
+    def __init__(self, *, known: "Sequence[Callable[[bytes], list[Match]]]" = (), paranoid: bool = False) -> None:
+        """`known` are the `find` of each index that this machine has."""
+        self._known = known
+        self._paranoid = paranoid
+
+    def matches(self, text: bytes, path: bytes = b"") -> list[Match]:
+        """All matches in `text`, in its order. `path` tells what kind of file it is."""
+        found = [match for find in self._known for match in find(text)]
+        found += formats.find(text, path)
+        found += assignments.find(text, path)
+        if not self._paranoid:
+            found = [match for match in found if match.level != POSSIBLE]
+        return _first_of_each_place(found)
+
+    def findings(self, piece: Piece) -> list[Finding]:
+        """All findings in a piece."""
+        return [Finding(piece, match) for match in self.matches(piece.text, piece.path)]
+
+
+def _first_of_each_place(found: list[Match]) -> list[Match]:
+    """Of matches that overlap, the one that an earlier layer found: known before format before assignment."""
+    kept: list[Match] = []
+    for match in found:
+        if not any(match.start < other.end and other.start < match.end for other in kept):
+            kept.append(match)
+    return sorted(kept, key=lambda match: match.start)
