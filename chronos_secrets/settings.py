@@ -40,6 +40,11 @@ class Settings(NamedTuple):
         return Path(self.state.value or "")
 
     @property
+    def project(self) -> str:
+        """The name of the project, which its state folder has."""
+        return self.state_folder.name
+
+    @property
     def locks(self) -> Path:
         """The locks of vault files, which projects may share."""
         return self.state_folder.parent / "locks"

@@ -18,7 +18,9 @@ from chronos_secrets.report import due as report
 from chronos_secrets.review import due as review
 from chronos_secrets.systems.history import Event
 
-RUNNABLE = frozenset({("check",), ("check", "--offline"), ("render",), ("render", "--check"), ("vault", "upgrade")})
+RUNNABLE = frozenset(
+    {("check",), ("check", "--offline"), ("doctor",), ("render",), ("render", "--check"), ("vault", "upgrade")}
+)
 """The command lines of tasks that this version has; a task with another one is shown as ticked by hand."""
 _FORMATS = ("table", "json", "markdown", "ics")
 

@@ -26,12 +26,17 @@ class Lazy(NamedTuple):
 COMMANDS = {
     "init": Lazy("vault:init", "Make the vault from an inventory, or an inventory from a vault."),
     "check": Lazy("inventory:check", "Say what is wrong with the inventory, its templates and the vault."),
+    "doctor": Lazy("doctor:doctor", "Say whether this machine is fit for the project."),
     "list": Lazy("inventory:list_", "List the credentials of the inventory."),
     "get": Lazy("inventory:get", "Print one value from the vault."),
     "due": Lazy("due:due", "Say what is due: credentials to rotate, tasks to do."),
     "done": Lazy("due:done", "Tick tasks off."),
     "history": Lazy("due:history", "Print what this tool did on this machine."),
     "render": Lazy("render:render", "Write the files that are made from the vault."),
+    "run": Lazy("run:run", "Run a program with values from the vault in its environment."),
+    "unlock": Lazy("unlock:unlock", "Open the vault; have its password remembered."),
+    "forget": Lazy("unlock:forget", "Have the remembered password forgotten."),
+    "trust": Lazy("trust:trust", "Accept where the inventory lets secrets go."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "config": Lazy("config:config", "Say where things are on this machine."),
 }

@@ -56,10 +56,10 @@ def record(session: "Session", what: str, subject: str, detail: Mapping[str, str
         session.log_head = head
 
 
-def record_or_say(session: "Session", what: str, subject: str) -> None:
+def record_or_say(session: "Session", what: str, subject: str, detail: Mapping[str, str] | None = None) -> None:
     """Record what has already happened: a log that cannot be written must not undo it, but is said."""
     try:
-        record(session, what, subject)
+        record(session, what, subject, detail)
     except ChronosError as error:
         output.say(f"this was not recorded in the history: {error.message}")
 
@@ -101,9 +101,10 @@ def anchor(session: "Session") -> Anchor | None:
 
 
 def anchor_text(session: "Session") -> str:
-    """The same as it is written in the vault; "" where there is nothing."""
-    entry = session.vault.entries.at(ticks.STATE_ENTRY)
-    return entry.plain(f"{_ANCHOR}{_machine(session)}") if entry else ""
+    """The same as it is written in the vault, the furthest where it stands twice; "" where there is nothing."""
+    name = f"{_ANCHOR}{_machine(session)}"
+    written = (entry.plain(name) for entry in ticks.state_entries(session.vault.entries))
+    return max(written, key=lambda text: (len(text.partition(":")[0]), text), default="")
 
 
 def write_expiry(session: "Session", rows: list["Row"]) -> None:

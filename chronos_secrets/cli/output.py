@@ -83,10 +83,10 @@ def rows(headers: Sequence[str], lines: Sequence[Sequence[str]], *, empty: str) 
         say(empty)
         return
     width = shutil.get_terminal_size((80, 24)).columns
-    result("\n".join(table(headers, [[_plain(cell) for cell in line] for line in lines], width=width)))
+    result("\n".join(table(headers, [[plain(cell) for cell in line] for line in lines], width=width)))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line without characters that a terminal would obey; a title in the vault or a path may hold any."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
@@ -112,4 +112,4 @@ def failure(error: ChronosError, *, as_json: bool) -> None:
         say(json.dumps({"version": JSON_VERSION, "error": told}, ensure_ascii=False))
         return
     lines = [f"error: {error.message}", *(f"  {line}" for line in error.details), *([f"hint: {hint}"] if hint else [])]
-    say("\n".join(_plain(line) for line in lines))
+    say("\n".join(plain(line) for line in lines))

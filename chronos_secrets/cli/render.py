@@ -4,20 +4,25 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from chronos_secrets.cli import memory, output
+from chronos_secrets.cli import memory, output, trust
 from chronos_secrets.cli.choices import nearest
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
-from chronos_secrets.errors import Busy, Exit, Incomplete, Refused, UsageError
-from chronos_secrets.inventory.model import Destination
+from chronos_secrets.errors import Busy, Exit, Refused, UsageError
+from chronos_secrets.inventory.model import LOCAL, Destination
 from chronos_secrets.render import after, destinations
 from chronos_secrets.render.compose import Draft
-from chronos_secrets.render.destinations import Plan
-from chronos_secrets.render.pgbackrest_conf import refuse_faulty
+from chronos_secrets.render.destinations import Written
+from chronos_secrets.render.pgbackrest_conf import refuse_faulty, refuse_repo_change
+from chronos_secrets.render.plan import Plan, difference, refuse_foreign
 from chronos_secrets.systems import files
+
+if TYPE_CHECKING:
+    from chronos_secrets.render.remote import Probed
 
 _LOCK_WAIT = 10.0  # seconds
 
@@ -27,74 +32,110 @@ _LOCK_WAIT = 10.0  # seconds
 @click.option("--check", "mode", flag_value="check", help="Write nothing; exit status 1 if a file is out of date.")
 @click.option("--diff", "mode", flag_value="diff", help="Like --check, and show what would change, without values.")
 @click.option("--dry-run", "mode", flag_value="dry-run", help="Write nothing; say what would be written.")
+@click.option("--host", metavar="HOST", help="Only what belongs on HOST: an id of the inventory, or local.")
 @click.option("--to", metavar="DIR", help="Write into DIR instead, also what belongs on other hosts.")
 @click.option("--adopt", is_flag=True, help="Replace files that were not made by this tool; the old ones are kept.")
+@click.option("--accept-repo-change", is_flag=True, help="Let a pgbackrest.conf name another repository or cipher.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @opens_vault
 @with_session
 def render(
-    session: Session, names: tuple[str, ...], *, mode: str | None, to: str | None, adopt: bool, as_json: bool
-) -> Exit:
+    session: Session, names: tuple[str, ...], *, mode: str | None, host: str | None, to: str | None, adopt: bool,
+    accept_repo_change: bool, as_json: bool,
+) -> Exit:  # fmt: skip
     """Write the files that are made from the vault: all destinations of the inventory, or the named ones.
 
-    Every file is composed and checked before the first is written. Each is complete, private and durable, or as it was.
+    Every file is composed and checked, and every host looked at, before the first is written. Each is complete, private
+    and durable, or as it was.
     """
     if to == "":
         raise UsageError("--to names no folder", hint="chronos-secrets render --to DIR")
-    chosen = _chosen(session, names)
-    drafts = [Draft(session.inventory, destination, session.home) for destination in chosen]
-    here, elsewhere = _split(drafts, everything=to is not None)
-    values = session.values if here else None  # a person may take long to type the password: not while others wait
-    with _render_lock(session, needed=mode is None and bool(here)):
-        plans = [
-            destinations.plan(draft, path, session.inventory, values, in_place=to is None)
-            for draft, path in _placed(session, here, to)
-            if values is not None
-        ]
-        for each in plans:
-            refuse_faulty(each, session.inventory)
-        if mode == "dry-run":
-            destinations.refuse_foreign(plans, may_adopt=adopt)
+    drafts = [session.draft(each) for each in _chosen(session, names, host)]
+    if mode is None:
+        trust.require(session, destinations=[draft.destination.id for draft in drafts])
+    places = _places(session, drafts, to)
+    values = session.values if drafts else None  # a person may take long to type the password: not while others wait
+    with _render_lock(session, needed=mode is None and bool(drafts)):
+        plans = [] if values is None else [_plan(session, draft, places[draft.destination.id], to) for draft in drafts]
+        _refuse(session, plans, mode, may_adopt=adopt, may_change_repo=accept_repo_change or to is not None)
         waiting = _waiting(session, plans) if to is None else set()
         written = _write(session, plans, adopt=adopt, run_after=to is None) if mode is None else []
-    words = [_words(each, mode, written=each in written, waits=each.path in waiting) for each in plans]
+    done = {each.plan.draft.destination.id for each in written}
+    words = [
+        _words(each, mode, written=each.draft.destination.id in done, waits=each.draft.destination.id in waiting)
+        for each in plans
+    ]
     if as_json:
-        _report_json(plans, words, elsewhere, mode)
+        _report_json(plans, words, mode)
     else:
-        _report(plans, words, elsewhere, mode, session.home)
-    return _status(plans, waiting, elsewhere, mode)
+        _report(plans, words, mode, session.home)
+    _say_what_stays_old(session, written)
+    drifted = waiting or any(each.drifted for each in plans)
+    return Exit.NO if mode in ("check", "diff") and drifted else Exit.OK
 
 
-def _chosen(session: Session, names: Sequence[str]) -> list[Destination]:
-    known = session.inventory.destinations
+def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[Destination]:
+    known, hosts = session.inventory.destinations, (LOCAL, *session.inventory.hosts)
     for name in names:
         if name not in known:
             raise UsageError(f"there is no destination '{name}'", hint=nearest(name, known))
-    return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
+    if host is not None and host not in hosts:
+        raise UsageError(f"there is no host '{host}'", hint=nearest(host, hosts))
+    chosen = [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
+    return [each for each in chosen if host in (None, each.host)]
 
 
-def _split(drafts: list[Draft], *, everything: bool) -> tuple[list[Draft], list[Draft]]:
-    """What can be written from here, and what belongs on another host."""
-    here = [draft for draft in drafts if everything or not draft.destination.is_remote]
-    return here, [draft for draft in drafts if draft not in here]
+def _places(session: Session, drafts: list[Draft], to: str | None) -> dict[str, "Path | Probed"]:
+    """Where each file goes, by destination id: a path here, or another host that has just been looked at.
 
-
-def _placed(session: Session, drafts: list[Draft], to: str | None) -> list[tuple[Draft, Path]]:
-    """Each draft with the path that it is written to. Raises Refused when two would become one file."""
-    placed: dict[Path, Draft] = {}
-    for draft in drafts:
-        if to is not None:
-            path = Path(to).absolute() / Path(draft.destination.path).name
-        else:
-            path = session.inventory.locate(draft.destination.path, home=session.home)
-        path = Path(os.path.normpath(path))
-        if path in placed:
-            ids = f"{placed[path].destination.id} and {draft.destination.id}"
+    Raises Refused when two would become one file, TargetFailed for a host that is away.
+    """
+    here = [draft for draft in drafts if to is not None or not draft.destination.is_remote]
+    places: dict[str, Path | Probed] = {}
+    taken: dict[Path, str] = {}
+    for draft in here:
+        name, path = draft.destination.id, _path(session, draft, to)
+        if path in taken:
             raise Refused(
-                f"{ids} would both become {path}", hint=f"chronos-secrets render {draft.destination.id} --to DIR"
+                f"{taken[path]} and {name} would both become {path}", hint=f"chronos-secrets render {name} --to DIR"
             )
-        placed[path] = draft
-    return [(draft, path) for path, draft in placed.items()]
+        taken[path] = name
+        places[name] = path
+    elsewhere = [draft for draft in drafts if draft not in here]
+    if elsewhere:
+        from chronos_secrets.render import remote
+
+        places |= remote.probe(elsewhere, session.host)
+    return places
+
+
+def _path(session: Session, draft: Draft, to: str | None) -> Path:
+    if to is not None:
+        path = Path(to).absolute() / Path(draft.destination.path).name
+    else:
+        path = session.inventory.locate(draft.destination.path, home=session.home)
+    return Path(os.path.normpath(path))
+
+
+def _plan(session: Session, draft: Draft, place: "Path | Probed", to: str | None) -> Plan:
+    if isinstance(place, Path):
+        return destinations.plan(draft, place, session.inventory, session.values, in_place=to is None)
+    from chronos_secrets.render import remote
+
+    return remote.plan(draft, place, session.inventory, session.values)
+
+
+def _refuse(session: Session, plans: list[Plan], mode: str | None, *, may_adopt: bool, may_change_repo: bool) -> None:
+    """What must not be written is said before anything is."""
+    for each in plans:
+        refuse_faulty(each, session.inventory)
+    if mode in ("check", "diff"):
+        return
+    for each in plans:
+        if not may_change_repo:
+            refuse_repo_change(each)
+    if mode == "dry-run":  # else the writing refuses it
+        refuse_foreign(plans, may_adopt=may_adopt)
 
 
 @contextlib.contextmanager
@@ -116,55 +157,61 @@ def _render_lock(session: Session, *, needed: bool) -> Iterator[None]:
         yield
 
 
-def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool) -> list[Plan]:
-    state = session.settings.state_folder
+def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool) -> list[Written]:
+    state, written = session.settings.state_folder, list[Written]()
     destinations.sweep(plans)
-    adopted = state / "adopted" if adopt else None
-    if not run_after:
-        written = destinations.write(plans, now=session.now(), adopted=adopted)
-        _recorded(session, written)
-        return written
     pending = after.Pending(state / "after")
-    written = destinations.write(plans, now=session.now(), adopted=adopted, before=pending.note)
-    _recorded(session, written)
-    pending.run(plans, folder=session.inventory.folder)
+    before = {"before": pending.note} if run_after else {}
+    try:
+        destinations.write(
+            plans, now=session.now(), adopted=state / "adopted" if adopt else None, done=written.append, **before
+        )
+    finally:
+        for each in written:
+            memory.record_or_say(session, "render", each.plan.draft.destination.id)
+    if run_after:
+        pending.run(plans, folder=session.inventory.folder)
     return written
 
 
-def _waiting(session: Session, plans: list[Plan]) -> set[Path]:
-    """The files that an earlier run wrote and whose commands have not succeeded since."""
+def _waiting(session: Session, plans: list[Plan]) -> set[str]:
+    """The destinations that an earlier run wrote and whose commands have not succeeded since."""
     pending = after.Pending(session.settings.state_folder / "after")
-    return {each.path for each in plans if pending.waits(each)}
+    return {each.draft.destination.id for each in plans if pending.waits(each)}
 
 
-def _recorded(session: Session, written: list[Plan]) -> None:
-    for each in written:
-        memory.record_or_say(session, "render", each.draft.destination.id)
+def _say_what_stays_old(session: Session, written: list[Written]) -> None:
+    """A file can be right, and a container not see it, or lose it."""
+    for each, lasting in written:
+        if not lasting:
+            output.say(f"{each.where} is on no volume: the container loses it when it is made anew")
+        if session.inventory.hosts:
+            from chronos_secrets.render import remote
+
+            for container, path in remote.readers_of_the_old(each, session.inventory, session.host):
+                output.say(
+                    f"{container} still reads the old file: {path} is mounted alone; restart it, or mount the folder"
+                )
 
 
-def _report(plans: list[Plan], words: list[str], elsewhere: list[Draft], mode: str | None, home: Path) -> None:
-    rows = [
-        (each.draft.destination.id, output.short(each.path, home=home), state)
-        for each, state in zip(plans, words, strict=True)
-    ]
-    rows += [(d.destination.id, f"{d.destination.host}:{d.destination.path}", "left out") for d in elsewhere]
+def _report(plans: list[Plan], words: list[str], mode: str | None, home: Path) -> None:
+    files_of = [output.short(each.path, home=home) if each.host is None else each.where for each in plans]
+    names = [each.draft.destination.id for each in plans]
+    rows = list(zip(names, files_of, words, strict=True))
     output.rows(("DESTINATION", "FILE", "STATE"), rows, empty="the inventory names no destination")
     if mode == "diff":
-        for each in (each for each in plans if each.drifted):
-            output.result(f"\n{each.draft.destination.id}  {output.short(each.path, home=home)}")
-            output.result("\n".join(f"  {line}" for line in destinations.difference(each)))
+        for each, name, file in zip(plans, names, files_of, strict=True):
+            if each.drifted:
+                output.result(f"\n{name}  {file}")
+                output.result("\n".join(f"  {line}" for line in difference(each)))
 
 
-def _report_json(plans: list[Plan], words: list[str], elsewhere: list[Draft], mode: str | None) -> None:
+def _report_json(plans: list[Plan], words: list[str], mode: str | None) -> None:
     made = [
-        {"id": each.draft.destination.id, "path": str(each.path), "state": state}
+        {"id": each.draft.destination.id, "path": each.where, "state": state}
         for each, state in zip(plans, words, strict=True)
     ]
-    made += [
-        {"id": d.destination.id, "path": f"{d.destination.host}:{d.destination.path}", "state": "left out"}
-        for d in elsewhere
-    ]
-    changes = {each.draft.destination.id: destinations.difference(each) for each in plans if each.drifted}
+    changes = {each.draft.destination.id: difference(each) for each in plans if each.drifted}
     output.document("render", {"destinations": made, **({"changes": changes} if mode == "diff" else {})})
 
 
@@ -178,15 +225,3 @@ def _words(each: Plan, mode: str | None, *, written: bool, waits: bool) -> str:
     if each.drifted and not each.current.ours:
         return "not made by this tool"
     return {"new": "missing", "changed": "out of date", "permissions": "wrong permissions"}.get(each.state, each.state)
-
-
-def _status(plans: list[Plan], waiting: set[Path], elsewhere: list[Draft], mode: str | None) -> Exit:
-    if mode in ("check", "diff") and (waiting or any(each.drifted for each in plans)):
-        return Exit.NO
-    if elsewhere and mode != "dry-run":
-        names = ", ".join(draft.destination.id for draft in elsewhere)
-        raise Incomplete(
-            f"left out, because they belong on another host: {names}",
-            hint=f"chronos-secrets render {' '.join(d.destination.id for d in elsewhere)} --to DIR",
-        )
-    return Exit.OK

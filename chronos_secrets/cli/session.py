@@ -6,22 +6,34 @@ import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from chronos_secrets.cli import output, prompts
-from chronos_secrets.errors import InventoryInvalid, Refused, UsageError, VaultLocked
+from chronos_secrets.errors import InventoryInvalid, Refused, TargetFailed, UsageError, VaultLocked
 from chronos_secrets.secret import Secret
 from chronos_secrets.settings import Flags, Setting, Settings, resolve
 
 if TYPE_CHECKING:
-    from chronos_secrets.inventory.model import Inventory
+    from chronos_secrets.inventory.model import Destination, Inventory
+    from chronos_secrets.render.compose import Draft
     from chronos_secrets.render.values import Values
     from chronos_secrets.systems.history import Anchor
+    from chronos_secrets.systems.hosts import Host
     from chronos_secrets.vault.kdf import MasterKey
     from chronos_secrets.vault.store import Vault
 
 _TRIES = 3
+_REMEMBER = "to remember the new one: chronos-secrets unlock --remember"
+
+
+class Unlocked(NamedTuple):
+    """An opened vault, the password that opened it, and where that came from, in words for a person."""
+
+    vault: "Vault"
+    password: Secret
+    origin: str
+    typed: bool = False
 
 
 class Session:
@@ -41,6 +53,8 @@ class Session:
         self._password_fd = password_fd
         self._after_open = after_open
         self.log_head: Anchor | None = None  # of the audit log, once this command has written to it
+        self._drafts: dict[str, Draft] = {}
+        self._hosts: dict[str, Host] = {}
         _require_working_folder()
         self.home = Path(os.environ.get("HOME") or Path.home())
 
@@ -94,11 +108,15 @@ class Session:
     @functools.cached_property
     def vault(self) -> "Vault":
         """The project's vault, opened. Raises what opening raises, and Refused for another project's state."""
-        opened = self.open(self.settings)
-        _refuse_other_vault(opened, self.settings.state_folder)
-        self.__dict__["vault"] = opened  # what follows an opening asks for it
+        return self.unlock().vault
+
+    def unlock(self, *, ask_keyring: bool = True) -> Unlocked:
+        """Open the project's vault, as `vault` does, and say how; the password may come from the keyring or not."""
+        found = self._open(self.settings, ask_keyring=ask_keyring)
+        _refuse_other_vault(found.vault, self.settings.state_folder)
+        self.__dict__["vault"] = found.vault  # what follows an opening asks for it
         self._after_open(self)
-        return opened
+        return found
 
     @property
     def vault_is_open(self) -> bool:
@@ -127,8 +145,35 @@ class Session:
 
         return Values(self.inventory, self.vault.entries)
 
+    def draft(self, destination: "Destination") -> "Draft":
+        """A destination's template, read once: what a person was shown is what is rendered. Raises TemplateInvalid."""
+        from chronos_secrets.render.compose import Draft
+
+        if destination.id not in self._drafts:
+            self._drafts[destination.id] = Draft(self.inventory, destination, self.home)
+        return self._drafts[destination.id]
+
+    def host(self, name: str) -> "Host":
+        """A host by its id in the inventory, or "local". It is not asked anything yet."""
+        from chronos_secrets.inventory.model import LOCAL
+        from chronos_secrets.systems.hosts import Container, Local, Ssh
+
+        if name == LOCAL:
+            return Local()
+        if name not in self._hosts:
+            row = self.inventory.hosts[name]
+            if row.container is not None:
+                inside = self.host(row.inside or LOCAL)
+                self._hosts[name] = Container(row.container, engine=row.engine, user=row.user, inside=inside)
+            else:
+                self._hosts[name] = Ssh(row.ssh or name, sudo=row.sudo)
+        return self._hosts[name]
+
     def open(self, settings: Settings) -> "Vault":
-        """Open the vault that `settings` name, with the password from where the command says or from the terminal."""
+        """Open the vault that `settings` name, with the first password there is: given, remembered, typed."""
+        return self._open(settings, ask_keyring=True).vault
+
+    def _open(self, settings: Settings, *, ask_keyring: bool) -> Unlocked:
         from chronos_secrets.vault import kdbx, store
 
         path = settings.vault_path
@@ -136,13 +181,21 @@ class Session:
         with store.named(path):
             kdbx.read_format(content)  # a file that is no vault is said before anybody types a password
         places = store.Places(locks=settings.locks, previous=settings.state_folder / "previous")
-        given = self._given_password()
+        given = self._given_password() or _handed_over(settings)
         if given is not None:
-            return store.Vault.open(path, self.key(given, settings), places)
-        for left in reversed(range(_TRIES)):
-            key = self.key(prompts.password(f"Password of {path}: "), settings)
+            return Unlocked(store.Vault.open(path, self.key(given[0], settings), places), *given)
+        remembered = _remembered(settings) if ask_keyring else None
+        if remembered is not None:
+            key = self.key(remembered[0], settings)
             try:
-                return store.Vault.open(path, key, places)
+                return Unlocked(store.Vault.open(path, key, places), *remembered)
+            except VaultLocked:
+                output.say(f"the password from {remembered[1]} does not open {path}; {_REMEMBER}")
+        for left in reversed(range(_TRIES)):
+            typed = prompts.password(f"Password of {path}: ")
+            key = self.key(typed, settings)
+            try:
+                return Unlocked(store.Vault.open(path, key, places), typed, "the terminal", typed=True)
             except VaultLocked as error:
                 if not left:
                     raise
@@ -152,7 +205,7 @@ class Session:
     def new_password(self, path: Path) -> Secret:
         """The password for a vault that is being made: from where the command says, else typed twice."""
         given = self._given_password()
-        return given if given is not None else prompts.new_password(path)
+        return given[0] if given is not None else prompts.new_password(path)
 
     @staticmethod
     def key(password: Secret, settings: Settings) -> "MasterKey":
@@ -168,14 +221,41 @@ class Session:
         except OSError as error:
             raise VaultLocked(f"cannot read the key file {name}: {files.reason(error)}") from error
 
-    def _given_password(self) -> Secret | None:
+    def _given_password(self) -> tuple[Secret, str] | None:
+        """The password from where the command line says, and that in words."""
         from chronos_secrets.vault import unlock
 
         if self._password_fd is not None:
-            return unlock.from_descriptor(self._password_fd)
+            return unlock.from_descriptor(self._password_fd), f"file descriptor {self._password_fd}"
         if self._password_file is not None:
-            return unlock.from_file(Path(self._password_file))
+            return unlock.from_file(Path(self._password_file)), self._password_file
         return None
+
+
+def _handed_over(settings: Settings) -> tuple[Secret, str] | None:
+    """The password that systemd hands over to a service, and where."""
+    from chronos_secrets.vault import unlock
+
+    path = unlock.credential(settings.project, os.environ)
+    return None if path is None else (unlock.from_file(path, by_systemd=True), str(path))
+
+
+def _remembered(settings: Settings) -> tuple[Secret, str] | None:
+    """The password that the keyring remembers, and which keyring; a keyring that cannot tell must stop nobody."""
+    from chronos_secrets.vault import remembered
+
+    try:
+        mark = remembered.mark(settings.state_folder)
+        if mark is None or not mark.asked:
+            return None
+        found = remembered.recall(settings.state_folder, mark)
+    except (Refused, TargetFailed) as error:
+        output.say(f"the remembered password cannot be had: {error.message}")
+        return None
+    if found is None:
+        output.say(f"{mark.title} does not hold the password any more; {_REMEMBER}")
+        return None
+    return found, mark.title
 
 
 def _require_working_folder() -> None:

@@ -1,14 +1,14 @@
-"""The commands that follow a written destination.
+"""The commands that follow a written destination, on the host that the file is on.
 
 What is still to be run is noted on disk before the file is replaced: a run that was cut short, or whose command failed,
 is finished by running `render` again, even though the file itself is then up to date.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from chronos_secrets.errors import Refused, TargetFailed
-from chronos_secrets.render.destinations import Plan
+from chronos_secrets.render.plan import Plan
 from chronos_secrets.systems import files, process
 
 _TIMEOUT = 300.0  # seconds for one command
@@ -39,7 +39,10 @@ class Pending:
         return bool(plan.draft.destination.after) and (self._folder / plan.draft.destination.id).exists()
 
     def run(self, plans: Iterable[Plan], *, folder: Path) -> None:
-        """Run what is due, in `folder`. Raises TargetFailed at the first command that fails; the files are kept."""
+        """Run what is due: here in `folder`, on another host in the folder of a login.
+
+        Raises TargetFailed at the first command that fails; the files are kept.
+        """
         for each in plans:
             destination = each.draft.destination
             mark = self._folder / destination.id
@@ -47,10 +50,20 @@ class Pending:
                 continue
             for argv in destination.after:
                 try:
-                    process.run(argv, folder=folder, timeout=_TIMEOUT)
+                    _run(each, argv, folder)
                 except TargetFailed as error:
                     raise TargetFailed(
-                        f"{each.path} is written, but its after: command failed: {error.message}",
+                        f"{each.where} is written, but its after: command failed: {error.message}",
+                        details=[] if each.host is None else [f"by hand: {each.host.paste(argv)}"],
                         hint=f"chronos-secrets render {destination.id}    (runs the command again)",
                     ) from error
             mark.unlink(missing_ok=True)
+
+
+def _run(plan: Plan, argv: Sequence[str], folder: Path) -> None:
+    if plan.host is None:
+        process.run(argv, folder=folder, timeout=_TIMEOUT)
+        return
+    ran = plan.host.run(argv, timeout=_TIMEOUT)
+    if ran.status != 0:  # its words are not repeated: it may print the file
+        raise TargetFailed(f"{argv[0]} on {plan.host.name} failed with status {ran.status}")

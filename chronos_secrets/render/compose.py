@@ -4,6 +4,7 @@ import errno
 import functools
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,10 +37,16 @@ class Draft:
         self.destination = destination
         self._inventory = inventory
         self._template: Template | None = None
+        self.text: str | None = None
+        """The template's own text; None where the content is one value."""
+        self.variables: Mapping[str, str] = {}
+        """What the template may use besides the vault's values."""
         if destination.template is not None:
-            name, text = _template_text(inventory, destination, home)
+            name, self.text = _template_text(inventory, destination, home)
             self._name = name
-            self._template = Template(text, name, _scope(inventory, destination, home))
+            scope = _scope(inventory, destination, home)
+            self.variables = scope.variables
+            self._template = Template(self.text, name, scope)
 
     @property
     def header(self) -> str | None:

@@ -13,6 +13,7 @@ from chronos_secrets.pgbackrest.lint import lint
 from chronos_secrets.render.compose import Draft
 from chronos_secrets.render.values import Values, field_value
 from chronos_secrets.secret import Secret
+from chronos_secrets.vault import conflicted
 from chronos_secrets.vault.entries import Entries, Entry
 
 LEAST_BITS = 64
@@ -57,6 +58,13 @@ def against_vault(inventory: Inventory, entries: Entries, home: Path, now: datet
         except EntryMissing as error:
             findings.append(Finding(error.code, credential.id, error.message, error.hint))
     return [*findings, *_unholdable(inventory, values, home), *_shared_values(held), *_unlisted(inventory, entries)]
+
+
+def beside(vault: Path) -> list[Finding]:
+    """Conflicted copies of the vault file: the work of another machine, which is lost unless it is merged."""
+    told = "the work of another machine is in the conflicted copy '{}'"
+    fix = "chronos-secrets doctor vault has the command that merges it"
+    return [Finding("conflicted-copy", "vault", told.format(copy.name), fix) for copy in conflicted.copies(vault)]
 
 
 def strength(text: str) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 
+from chronos_secrets.errors import EntryMissing
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
-from chronos_secrets.vault.entries import Attribute, Entries
+from chronos_secrets.vault.entries import Attribute, Entries, Entry
 
 STATE_ENTRY = ("chronos-secrets", "State")
 _PREFIX = "done."
@@ -44,9 +45,22 @@ def merged(*several: Ticks, today: date) -> dict[str, date]:
 
 def in_vault(entries: Entries) -> dict[str, date]:
     """The ticks that the vault carries from machine to machine."""
-    entry = entries.at(STATE_ENTRY)
-    if entry is None:
-        return {}
+    return merged(*(_held(entry) for entry in state_entries(entries)), today=date.max)
+
+
+def state_entries(entries: Entries) -> list[Entry]:
+    """The vault's own entries, the one that was changed last at the end.
+
+    There is one, or none yet; or several, where two machines had made their first before KeePassXC merged their vaults.
+    """
+    try:
+        entry = entries.at(STATE_ENTRY)
+    except EntryMissing:
+        return sorted((each for each in entries if each.path == STATE_ENTRY), key=lambda each: each.modified)
+    return [] if entry is None else [entry]
+
+
+def _held(entry: Entry) -> dict[str, date]:
     found = {}
     for name in entry.attribute_names:
         if name.startswith(_PREFIX):
@@ -64,7 +78,8 @@ def into_vault(entries: Entries, ticks: Ticks, marks: Mapping[str, str], *, now:
     """
     both = merged(in_vault(entries), ticks, today=today)
     wanted = {f"{_PREFIX}{task}": day.isoformat() for task, day in both.items()} | dict(marks)
-    entry = entries.at(STATE_ENTRY) or entries.add(STATE_ENTRY, now=now)
+    there = state_entries(entries)
+    entry = there[-1] if there else entries.add(STATE_ENTRY, now=now)
     changed = {name: value for name, value in wanted.items() if entry.plain(name) != value}
     if changed:
         fields = {name: Attribute(Secret(value), protected=False) for name, value in changed.items()}

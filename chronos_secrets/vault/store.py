@@ -30,6 +30,7 @@ from chronos_secrets.vault.kdf import MasterKey
 
 PREVIOUS_KEPT = 5
 _LOCK_WAIT = 10.0  # seconds
+_BRING_IT = "chronos-secrets init    (for a new project only; else copy the vault there from your other machine)"
 
 
 class Places:
@@ -154,7 +155,7 @@ def read(path: Path) -> bytes:
     except FileNotFoundError as error:
         if path.is_symlink():
             raise VaultMissing(f"{path} is a link that leads nowhere", hint=f"ls -l {path}") from error
-        raise VaultMissing(f"there is no vault at {path}", hint="chronos-secrets init") from error
+        raise VaultMissing(f"there is no vault at {path}", hint=_BRING_IT) from error
     except OSError as error:
         raise VaultUnreadable(f"cannot read the vault {path}: {files.reason(error)}") from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chronos_secrets.cli import render as render_command
-from tests.support.commands import Aviary, alone, argv, environment, snapshot
+from tests.support.commands import Aviary, accept, alone, argv, environment, snapshot
 from tests.support.programs import require
 
 KILLS = 60 if os.environ.get("CHRONOS_LONG") else 6
@@ -240,7 +240,7 @@ def test_a_read_only_disk_changes_nothing_on_any_disk(aviary: Aviary):
 def test_a_state_folder_that_is_read_only_is_said_before_anything_is_written(aviary: Aviary):
     versions = Versions(aviary)
     shutil.rmtree(aviary.state)
-    aviary.state.mkdir()
+    accept(aviary.inventory)
     in_a_namespace(
         aviary,
         f"mount --bind {aviary.state} {aviary.state}\nmount -o remount,bind,ro {aviary.state}\n" + _rendering(aviary),

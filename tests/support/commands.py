@@ -19,6 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chronos_secrets.cli.main import run as run_command
+from chronos_secrets.errors import ChronosError
+from chronos_secrets.inventory import load
+from chronos_secrets.render import trust
+from chronos_secrets.render.compose import Draft
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault.kdf import MasterKey
 from chronos_secrets.vault.store import Places, Vault
@@ -75,8 +79,24 @@ class Done(NamedTuple):
         return self.out + self.err
 
 
+def accept(inventory: Path) -> None:
+    """Accept all that an inventory reaches, as `chronos-secrets trust --yes` does; nothing where it is wrong."""
+    home = Path(os.environ["HOME"])
+    with contextlib.suppress(ChronosError, OSError):
+        found = load.read(inventory)
+        everything = trust.everything(found)
+        reached = trust.reach(found, home, everything, lambda each: Draft(found, each, home))
+        state = Path(os.environ["XDG_STATE_HOME"]) / "chronos-secrets" / found.project
+        trust.store(state / "reach.json", found.path, reached)
+
+
 class Aviary:
-    """A project with an inventory, a vault, a password file and four destinations, below one folder."""
+    """A project with an inventory, a vault, a password file and four destinations, below one folder.
+
+    What its inventory reaches is accepted whenever a command is run, but where a test says otherwise.
+    """
+
+    trusting = True
 
     def __init__(self, folder: Path) -> None:
         """Uses the HOME of the environment, which lies below `folder` in tests, for what the inventory puts in ~."""
@@ -95,6 +115,11 @@ class Aviary:
         self.password_file.write_text(f"{self.password}\n")
         self.password_file.chmod(0o600)
         chronos.make_vault(self.vault, self.password, inventory=self.inventory, kdf=CHEAP, values=self.values)
+        self._accept()
+
+    def _accept(self) -> None:
+        if self.trusting:
+            accept(self.inventory)
 
     @property
     def env(self) -> Path:
@@ -130,6 +155,7 @@ class Aviary:
         text = self.inventory.read_text()
         assert text.count(old) == 1, old
         self.inventory.write_text(text.replace(old, new))
+        self._accept()
 
     def remake_vault(self, *, password: str | None = None, **values: str) -> None:
         """A new vault where some values are others, named `credential__field`, or the password is."""
@@ -155,11 +181,13 @@ class Aviary:
     def run(self, *arguments: str | Path, locked: bool = False) -> Done:
         """Run a command in this process, in the project's folder; `locked` gives it no password."""
         given = () if locked or not _opens_vault(arguments) else ("--password-file", self.password_file)
+        self._accept()
         return in_process(*arguments, *given, folder=self.folder)
 
     def process(self, *arguments: str | Path, locked: bool = False, **options: object) -> Done:
         """Run a command as a process of its own, in the project's folder."""
         given = () if locked or not _opens_vault(arguments) else ("--password-file", self.password_file)
+        self._accept()
         return process(*arguments, *given, folder=self.folder, **options)  # type: ignore[arg-type]
 
     def leaked(self, text: str | bytes) -> list[str]:
@@ -296,8 +324,9 @@ class Kept(NamedTuple):
 
 
 def snapshot(folder: Path) -> dict[str, Kept]:
-    """Everything below `folder`, byte for byte and mode for mode; but for what is remembered of every look at a vault."""
-    found = (folder, *sorted(path for path in folder.rglob("*") if path.name != "dates.json"))
+    """Everything below `folder`, byte for byte and mode for mode; but for what is remembered of every look at a vault,
+    and what `Aviary` accepts before every command."""
+    found = (folder, *sorted(path for path in folder.rglob("*") if path.name not in ("dates.json", "reach.json")))
     return {str(path.relative_to(folder)): _kept(path) for path in found}
 
 

@@ -17,9 +17,17 @@ MAY_REVEAL = {
     "render/compose.py",
     "render/destinations.py",
     "render/pgbackrest_conf.py",
+    "render/plan.py",
+    "render/remote.py",
     "review/check.py",
+    "systems/clipboard.py",
+    "systems/atlassian.py",
+    "systems/aws.py",
+    "systems/logins.py",
+    "systems/postgres.py",
     "vault/entries.py",
     "vault/kdf.py",
+    "vault/keyrings.py",
 }
 # Each outside library and the modules that own it.
 OWNERS = {
@@ -31,6 +39,11 @@ OWNERS = {
     "lxml": "vault/",
     "argon2": "vault/kdf.py",
     "cryptography": "vault/kdf.py",
+    "keyring": "vault/keyrings.py",
+    "jeepney": "vault/keyrings.py",
+    "boto3": "systems/aws.py",
+    "botocore": "systems/aws.py",
+    "psycopg": "systems/postgres.py",
 }
 
 

@@ -171,3 +171,56 @@ def test_a_descriptor_that_is_not_open_is_said(descriptor):
 def test_a_file_that_cannot_be_read_is_said_with_the_reason(name, why, tmp_path):
     with pytest.raises(VaultLocked, match=f"cannot read the password file .*: {why}"):
         unlock.from_file(tmp_path / name)
+
+
+# --- what systemd hands over ------------------------------------------------------------------------------------------
+
+
+def test_a_credential_is_found_by_the_name_of_the_project(tmp_path):
+    (tmp_path / "chronos-secrets.aviary").touch()
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert unlock.credential("aviary", environ) == tmp_path / "chronos-secrets.aviary"
+    assert unlock.credential("finches", environ) is None
+    assert unlock.credential("aviary", {}) is None
+    assert unlock.credential("aviary", {"CREDENTIALS_DIRECTORY": ""}) is None
+
+
+def test_a_credential_that_is_there_but_cannot_be_read_is_said_and_not_passed_over(tmp_path):
+    path = tmp_path / "chronos-secrets.aviary"
+    path.mkdir()
+    assert unlock.credential("aviary", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == path
+    with pytest.raises(VaultLocked, match="is a directory"):
+        unlock.from_file(path, by_systemd=True)
+
+
+@pytest.fixture
+def service_user(file, monkeypatch):
+    """We are the user of a service, and `file` is root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a file that is root's")
+    file.write_bytes(b"correct horse\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o400])
+def test_a_credential_may_be_roots_whose_acl_lets_us_read_it(mode, file, service_user):
+    """systemd's own write_credential() leaves 0400 and an ACL for the service's user; its mask shows as 0440."""
+    file.chmod(mode)
+    assert unlock.from_file(file, by_systemd=True).reveal() == "correct horse"
+    with pytest.raises(Refused, match="is not yours"):
+        unlock.from_file(file)
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o460, 0o640, 0o441, 0o450])
+def test_a_credential_that_others_may_touch_is_refused(mode, file, service_user):
+    file.chmod(mode)
+    with pytest.raises(Refused, match="can be read by others"):
+        unlock.from_file(file, by_systemd=True)
+
+
+def test_a_credential_of_another_user_or_group_is_refused(file, service_user):
+    file.chmod(0o440)
+    for user, group in ((0, 100), (100, 0)):
+        os.chown(file, user, group)
+        with pytest.raises(Refused, match="is not yours"):
+            unlock.from_file(file, by_systemd=True)
