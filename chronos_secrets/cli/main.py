@@ -32,6 +32,9 @@ COMMANDS = {
     "done": Lazy("due:done", "Tick tasks off."),
     "history": Lazy("due:history", "Print what this tool did on this machine."),
     "render": Lazy("render:render", "Write the files that are made from the vault."),
+    "scan": Lazy("scan:scan", "Find secrets in files, commits and histories."),
+    "redact": Lazy("scan:redact", "Mask the secrets in a stream."),
+    "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "config": Lazy("config:config", "Say where things are on this machine."),
 }

@@ -34,7 +34,8 @@ def main() -> None:
         return
     halves = corpus.HALVES if arguments.half == "all" else (arguments.half,)
     for half in halves:
-        runs = [_run(half, seed, arguments) for seed in range(1, arguments.seeds + 1)]
+        seeds = range(1, arguments.seeds + 1)
+        runs = [_run(half, seed, arguments.peers, paranoid=arguments.paranoid) for seed in seeds]
         print("\n".join(_table(half, runs)))
         if arguments.show:
             print("\n".join(sorted(_lines(runs, arguments))))
@@ -54,13 +55,25 @@ def _arguments() -> argparse.Namespace:
     return reader.parse_args()
 
 
-def _run(half: str, seed: int, arguments: argparse.Namespace) -> Run:
+def markdown(programs: Path, seeds: int = 3) -> list[str]:
+    """A table for the documentation: both halves, ours beside the peers in the folder `programs`."""
+    rows = ["| half | scanner | precision | recall | F1 |", "| --- | --- | --- | --- | --- |"]
+    for half in corpus.HALVES:
+        runs = [_run(half, seed, programs) for seed in range(1, seeds + 1)]
+        for who in runs[0][1]:
+            total = together([scores[who] for _, scores in runs])
+            said = f"{total.precision:.2f} | {total.recall:.2f} | {total.f1:.2f}"
+            rows.append(f"| {half.replace('_', ' ')} | {who} | {said} |")
+    return [*rows, ""]
+
+
+def _run(half: str, seed: int, programs: Path | None, *, paranoid: bool = False) -> Run:
     """One set of files, scanned by everyone."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         built = corpus.build(folder, half, seed)
-        found = {"ours": list(ours(folder, built.paths, paranoid=arguments.paranoid))}
-        found |= peers.found(folder, arguments.peers) if arguments.peers else {}
+        found = {"ours": list(ours(folder, built.paths, paranoid=paranoid))}
+        found |= peers.found(folder, programs) if programs else {}
     return built, {who: corpus.score(built, findings) for who, findings in found.items()}
 
 
