@@ -86,8 +86,20 @@ class Looking:
             self._whole.append(here)
 
     def repository(self) -> None:
-        """Look at the tree that the working folder lies in, or at the folder where there is no git."""
-        self.tree(os.path.relpath(_top(b".")))
+        """Look at what git tracks or would add in the work tree around, or at the whole folder where there is no git.
+
+        What git ignores, such as a rendered `.env`, is left out: it is meant to hold secrets.
+        """
+        here = self.at(b".")
+        if files.work_tree(Path(os.fsdecode(here.top))) is None:
+            self.tree(b".")
+            return
+        from chronos_secrets.scan import content
+
+        for piece in content.listed(_tracked(here.top)):
+            self.survey.look(piece, here.allowances, here.path_of)
+            self.progress.show()
+        self._whole.append(here)
 
     def commit(self) -> None:
         """Look at what the next commit adds, with the allowances that it will have."""
@@ -210,6 +222,14 @@ def _top(path: bytes) -> bytes:
     folder = Path(os.fsdecode(whole))
     folder = folder if folder.is_dir() else folder.parent
     return os.fsencode(files.work_tree(folder) or folder)
+
+
+def _tracked(top: bytes) -> list[bytes]:
+    """The files below `top` that git tracks or would add, as seen from the working folder."""
+    from chronos_secrets.scan import git
+
+    listing = git.output("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name", "--", ":/")
+    return [os.path.relpath(os.path.join(top, path)) for path in dict.fromkeys(listing.split(b"\0")) if path]
 
 
 def _line(each: Allowance) -> str:

@@ -55,8 +55,8 @@ def scan(
 ) -> Exit:  # fmt: skip
     """Find secrets: values of the vault in any usual encoding, tokens of known formats, passwords in assignments.
 
-    Looks at PATHs (tracked and untracked files alike, never .git), or at the whole repository, or the current folder
-    where there is none. Needs no password. Prints place, rule and reason, never a value.
+    Looks at PATHs (all that is there but .git), or at what git tracks or would add in this repository, or at the
+    current folder where there is none. Needs no password. Prints place, rule and reason, never a value.
 
     Exit status 1 if something was found or a file could not be read; allowed findings do not count.
 

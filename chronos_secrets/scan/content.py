@@ -216,6 +216,21 @@ def files(paths: "Iterable[bytes | str]") -> "Iterator[Piece | Unread]":
             yield Unread(path, "it is neither a file nor a folder")
 
 
+def listed(paths: "Iterable[bytes]") -> "Iterator[Piece | Unread]":
+    """The pieces of files that a listing named. Links are not followed; what is not there, or a folder, has none."""
+    for path in paths:
+        try:
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                yield Piece(path, os.readlink(path), via="symlink")
+            elif stat.S_ISREG(mode):
+                yield from _file(path, os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            yield _unread(path, error)
+
+
 def _unread(path: bytes, error: OSError) -> Unread:
     return Unread(path, (error.strerror or "it cannot be read").lower())
 

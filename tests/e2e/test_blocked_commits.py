@@ -206,3 +206,18 @@ def test_a_later_vault_is_said(aviary, known):
     (known.folder / "notes.txt").write_text("nothing\n")
     known.git("add", "notes.txt")
     assert "was saved since its values were indexed" in known.git("commit", "-q", "-m", "m").stderr
+
+
+def test_a_scan_of_the_repository_leaves_out_what_git_ignores_and_a_named_path_does_not(aviary, known):
+    (known.folder / ".gitignore").write_text("out/\n*.kdbx\n")
+    known.git("add", ".gitignore")
+    assert aviary.run("render").status == 0
+    (known.folder / "new.txt").write_text(aviary.values["db.password"])
+    (known.folder / "gone.txt").write_text("x")
+    known.git("add", "gone.txt")
+    (known.folder / "gone.txt").unlink()
+    whole = aviary.run("scan")
+    assert whole.status == 1
+    assert "new.txt:1" in whole.out
+    assert "out/" not in whole.out
+    assert "out/.env" in aviary.run("scan", ".").out
