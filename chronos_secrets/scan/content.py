@@ -80,10 +80,11 @@ class _Way:
 
 def _opened(source: "Reader") -> "tuple[bytes, Reader | None]":
     """The first part, and where the rest is to be had. Raises what the source raises."""
-    head = source.read(texts.PART)
-    while 0 < len(head) < texts.PART and (more := source.read(texts.PART - len(head))):
-        head += more
-    return head, source if len(head) == texts.PART else None
+    blocks, wanted = [], texts.PART
+    while wanted and (block := source.read(wanted)):
+        blocks.append(block)
+        wanted -= len(block)
+    return b"".join(blocks), None if wanted else source
 
 
 def _blocks(head: bytes, rest: "Reader | None") -> "Iterator[bytes]":
@@ -168,12 +169,31 @@ def _archive(path: bytes, kind: str, head: bytes, rest: "Reader | None", way: _W
 
 
 def _member(path: bytes, member: "Reader", way: _Way) -> "Iterator[Piece | Unread]":
-    from chronos_secrets.scan.unpacking import BrokenArchive
+    """What a member holds. Of a broken one what stands before the damage, and then that it is broken, once."""
+    source = _UpToDamage(member)
+    unread: list[Unread] = []
+    for found in _layers(path, *_opened(source), way):
+        if isinstance(found, Unread):
+            unread.append(found)
+        else:
+            yield found
+    yield from [Unread(path, source.damage, way.via)] if source.damage else unread
 
-    try:
-        yield from _layers(path, *_opened(member), way)
-    except BrokenArchive as broken:
-        yield Unread(path, str(broken), way.via)
+
+class _UpToDamage:
+    """A member that ends where it is damaged, or where a limit is reached; then `damage` says what it is."""
+
+    def __init__(self, member: "Reader") -> None:
+        self._member, self.damage = member, ""
+
+    def read(self, count: int, /) -> bytes:
+        from chronos_secrets.scan.unpacking import BrokenArchive
+
+        try:
+            return b"" if self.damage else self._member.read(count)
+        except BrokenArchive as broken:
+            self.damage = str(broken)
+            return b""
 
 
 def _shown(name: str) -> str:

@@ -45,12 +45,12 @@ def _end(shape: bytes, start: int) -> int:
 
 
 def _wrapped(text: bytes, shape: bytes, start: int, end: int) -> tuple[bytes, int]:
-    """The run and its end, with the lines that go on with it: none longer than the first, all digits."""
+    """The run and its end, with the lines that go on with it, all of digits."""
     found, width = [text[start:end]], end - start
     while width % 4 == 0 and text[end : end + 1] == b"\n":
         begin = _past_spaces(text, end + 1)
         stop = _end(shape, begin)
-        if not 0 < stop - begin <= width or text[stop : stop + 1] not in b"\n=\"'":
+        if stop == begin or text[stop : stop + 1] not in b"\n=\"'":
             break
         found.append(text[begin:stop])
         end = stop

@@ -81,8 +81,12 @@ class Whole:
     def read(self, count: int, /) -> bytes:
         data = self._head[self._at : self._at + count]
         self._at += len(data)
-        while self._rest and len(data) < count and (more := self._rest.read(count - len(data))):
-            data += more
+        if self._rest and len(data) < count:
+            blocks, wanted = [data], count - len(data)
+            while wanted and (block := self._rest.read(wanted)):
+                blocks.append(block)
+                wanted -= len(block)
+            data = b"".join(blocks)
         self.total += len(data)
         return data
 
@@ -93,7 +97,8 @@ class Unpacking:
     def __init__(
         self, source: "Reader", packed: "Callable[[], int]", errors: "tuple[type[Exception], ...]", budget: Budget
     ) -> None:
-        self._source, self._packed, self._errors, self._budget, self._total = source, packed, errors, budget, 0
+        self._read = getattr(source, "read1", source.read)  # one block: `read` loses those before a damage
+        self._packed, self._errors, self._budget, self._total = packed, errors, budget, 0
         self._broken = False
 
     def read(self, count: int, /) -> bytes:
@@ -101,7 +106,7 @@ class Unpacking:
             return b""
         self._broken = True
         try:
-            data = self._source.read(min(count, 1 << 20))
+            data: bytes = self._read(min(count, 1 << 20))
         except self._errors as error:
             raise BrokenArchive("it is damaged") from error
         self._total += len(data)

@@ -826,6 +826,16 @@ def test_messages_of_commits_and_tags_are_read(both):
     ]
 
 
+def test_messages_of_commits_that_change_nothing_are_read(repository):
+    repository.commit("file", LINES)
+    repository("checkout", "-q", "-b", "other")
+    empty = repository.commit(message="empty " + MARK.decode())
+    repository("checkout", "-q", "main")
+    repository("merge", "-q", "--no-ff", "-m", "merge " + MARK.decode(), "other")
+    merge = repository("rev-parse", "HEAD").decode()
+    assert [place[:2] for place in told(history.pieces())] == [(merge, messages.MESSAGE), (empty, messages.MESSAGE)]
+
+
 def test_a_blob_and_a_tree_that_are_tagged_are_read(repository):
     repository.commit("file", LINES)
     blob = repository("hash-object", "-w", "--stdin", given=MARK).decode()
@@ -927,6 +937,14 @@ def test_no_line_of_any_blob_of_a_history_is_lost(repository):
     assert stand <= reported
 
 
+def test_a_missing_tree_ends_a_history_with_a_sentence(repository):
+    repository.commit("file", LINES)
+    repository.commit("file", LINES + MARK)
+    object_file(repository, repository("rev-parse", "HEAD~^{tree}").decode()).unlink()
+    with pytest.raises(Trouble, match="git diff-tree failed"):
+        list(history.pieces())
+
+
 def test_progress_is_told_commit_by_commit(repository):
     for each in range(3):
         repository.commit("file", b"%d" % each)
@@ -964,8 +982,10 @@ def push(repository: Repository, *args: str) -> list["history.Found"]:
     hook.write_text('#!/bin/sh\nprintf %s "$1" >.git/remote\ncat >.git/lines\nexit 1\n')
     hook.chmod(0o755)
     repository("push", *args, ok=False)
-    lines = (repository.path / ".git" / "lines").read_bytes()
-    return list(pushed.pieces((repository.path / ".git" / "remote").read_text(), lines))
+    lines = repository.path / ".git" / "lines"
+    found = list(pushed.pieces((repository.path / ".git" / "remote").read_text(), lines.read_bytes()))
+    lines.unlink()
+    return found
 
 
 def test_a_push_brings_its_new_commits_and_their_messages(repository, remote):
@@ -978,7 +998,8 @@ def test_a_new_branch_brings_what_no_branch_of_the_remote_has(repository, remote
     repository("checkout", "-q", "-b", "topic")
     one = repository.commit("file", MARK)
     assert told(push(repository, "origin", "topic", "main")) == [(one, b"file", 1, "")]
-    assert told(push(repository, "origin", "HEAD@{0}:refs/heads/new")) == [(one, b"file", 1, "")]
+    assert told(push(repository, "origin", "topic")) == [(one, b"file", 1, "")]
+    assert told(push(repository, "origin", "HEAD^{/a message}:refs/heads/new")) == [(one, b"file", 1, "")]
 
 
 def test_a_first_push_and_one_to_an_address_bring_everything(repository, remote, tmp_path):
@@ -996,6 +1017,11 @@ def test_a_forced_push_brings_the_new_form_only(repository, remote):
     repository("commit", "-q", "--amend", "-m", "again")
     new = repository("rev-parse", "HEAD").decode()
     assert told(push(repository, "-f", "origin", "main")) == [(new, b"file", 41, ""), (new, b"file", 42, "")]
+
+
+def test_a_push_to_an_address_brings_what_its_branch_does_not_have(repository, remote):
+    one = repository.commit("file", MARK)
+    assert told(push(repository, str(remote.path), "main")) == [(one, b"file", 1, "")]
 
 
 def test_what_the_remote_got_from_elsewhere_does_not_hinder(repository, remote):

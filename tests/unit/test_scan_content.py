@@ -107,6 +107,7 @@ def test_what_was_appended_to_a_text_in_utf16_is_seen():
 def test_nul_bytes_do_not_hide_a_text():
     assert marked(b"first line of a text\n\0" + TEXT) == [("", 4)]
     assert marked(b"USER=me\0PASSWORD=" + MARK + b"\0HOME=/\0") == [("", 1)]
+    assert look(b"USER=me\0PASSWORD=" + MARK + b"\0")[0][0].text == b"USER=me PASSWORD=" + MARK + b" "
 
 
 def test_latin1_is_text():
@@ -203,7 +204,7 @@ def test_a_secret_in_a_line_longer_than_a_part_is_in_one_piece(shift):
     assert marked(Pipe(data)) == [("", 1)]
 
 
-@pytest.mark.parametrize("shift", range(0, 4200, 600))
+@pytest.mark.parametrize("shift", [0, 1, 13, len(MARK) - 1, 600, 4000, 4100])
 def test_a_secret_in_a_line_without_any_separator_is_whole_in_a_piece(shift):
     data = b"A" * (texts.PART - shift) + MARK + b"B" * texts.PART
     assert {*marked(Pipe(data))} == {("", 1)}
@@ -341,6 +342,20 @@ def test_a_large_name_and_a_large_member_of_a_tar_file_are_read():
     assert [via for via, _ in marked(Pipe(data))] == ["tar: " + "x" * 200]
 
 
+def test_a_size_of_a_tar_member_may_be_a_binary_number():
+    data = bytearray(tarred({"file": TEXT, "next": TEXT}, tarfile.GNU_FORMAT))
+    data[124:136] = b"\x80" + len(TEXT).to_bytes(11, "big")
+    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
+    assert marked(bytes(data)) == [("tar: file", 3), ("tar: next", 3)]
+
+
+def test_a_damaged_archive_is_told_once_and_what_stands_before_the_damage_is_read():
+    members = {"first": TEXT, **{f"noise {each}": binary(each, 3000) for each in range(20)}}
+    pieces, unread = look(gzip.compress(tarred(members))[:-30_000])
+    assert places(pieces) == [("gzip, tar: first", 3)]
+    assert [each.reason for each in unread] == ["it is damaged"]
+
+
 def test_tar_files_that_were_joined_are_all_read():
     assert len(marked(tarred(MEMBERS) + tarred(MEMBERS))) == 2
 
@@ -399,6 +414,12 @@ def encrypted() -> bytes:
 )
 def test_what_cannot_be_looked_into_is_told_with_its_reason(data, reason):
     assert [each.reason for each in look(data())[1]] == [reason]
+
+
+def test_of_a_broken_archive_at_least_the_printable_part_is_read():
+    pieces, unread = look(zipped({"file": TEXT}, zipfile.ZIP_STORED)[:-30])
+    assert [via for via, _ in places(pieces)] == ["binary"]
+    assert [(each.via, each.reason) for each in unread] == [("zip", "it is damaged")]
 
 
 def test_the_readable_members_of_a_broken_archive_are_read():
