@@ -4,7 +4,13 @@ from chronos_secrets.scan import names, values
 from chronos_secrets.scan.found import Match
 from chronos_secrets.scan.patterns import Lazy
 
-_CALLS = {
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Call = tuple[bytes, int, str]
+
+_CALLS: "dict[bytes, tuple[Call, ...]]" = {
     # a stretch of the call to look for: what stands before the arguments (lower case), which argument (from 1) is the
     # secret, what it is
     b"onnect": (
@@ -15,7 +21,10 @@ _CALLS = {
         (b"mysql_connect(", 3, names.PASSWORD),
         (b"real_connect(", 3, names.PASSWORD),
         (b"odbc_connect(", 3, names.PASSWORD),
+        (b"pymysql.connect(", 3, names.PASSWORD),
+        (b"mysqldb.connect(", 3, names.PASSWORD),
         (b"dbi->connect(", 3, names.PASSWORD),
+        (b"ssh.connect(", 4, names.PASSWORD),
         (b"oci_connect(", 2, names.PASSWORD),
     ),
     b"oci_logon(": ((b"oci_logon(", 2, names.PASSWORD),),
@@ -46,6 +55,10 @@ _CALLS = {
         (b"auth(", 2, names.PASSWORD),
     ),
     b"ordtoken(": ((b"usernamepasswordtoken(", 2, names.PASSWORD),),
+    b"dpassword(": (
+        (b"signinwithemailandpassword(", 2, names.PASSWORD),
+        (b"createuserwithemailandpassword(", 2, names.PASSWORD),
+    ),
     b"login": (
         (b"loginas(", 2, names.PASSWORD),
         (b".login(", 2, names.PASSWORD),
@@ -57,9 +70,9 @@ _CALLS = {
         (b"signin(", 2, names.PASSWORD),
         (b"jwt.sign(", 2, names.SECRET),
     ),
-    b"_user(": ((b"create_user(", 3, names.PASSWORD),),
-    b"superuser(": ((b"create_superuser(", 3, names.PASSWORD),),
+    b"user(": ((b"create_user(", 3, names.PASSWORD), (b"create_superuser(", 3, names.PASSWORD)),
     b"createasync(": ((b"createasync(user, ", 1, names.PASSWORD),),
+    b"w user(": ((b"new user(", 2, names.PASSWORD),),
     b"load(": (
         (b"keystore.load(", 2, names.PASSWORD),
         (b"ks.load(", 2, names.PASSWORD),
@@ -69,6 +82,12 @@ _CALLS = {
         (b"jwt.verify(", 2, names.SECRET),
         (b"jwt.encode(", 2, names.SECRET),
         (b"jwt.decode(", 2, names.SECRET),
+    ),
+    b"bcrypt.": (
+        (b"bcrypt.compare(", 1, names.PASSWORD),
+        (b"bcrypt.comparesync(", 1, names.PASSWORD),
+        (b"bcrypt.hash(", 1, names.PASSWORD),
+        (b"bcrypt.hashsync(", 1, names.PASSWORD),
     ),
     b"cookieparser(": ((b"cookieparser(", 1, names.SECRET),),
     b"keyspec(": ((b"secretkeyspec(", 1, names.SECRET),),
@@ -84,28 +103,61 @@ _CALLS = {
         (b"cryptojs.aes.encrypt(", 2, names.SECRET),
         (b"cryptojs.aes.decrypt(", 2, names.SECRET),
     ),
-    b"fernet(": ((b"fernet(", 1, names.SECRET),),
+    b"securestring": (
+        (b"convertto-securestring -string ", 1, names.PASSWORD),
+        (b"convertto-securestring ", 1, names.PASSWORD),
+    ),
 }
-
+_AT_MARK = {  # what stands around a mark of a name, and where: these cost no search of their own
+    ord("c"): ((b"redential", 1),),
+    ord("h"): ((b"auth", -3),),
+    ord("j"): ((b"jwt.", 0),),
+    ord("k"): ((b"keyspec(", 0), (b"ordtoken(", -5)),
+    ord("p"): ((b"dpassword(", -1),),
+}
+_BY_LANGUAGE = {
+    b"php inc phtml": b"onnect oci_logon( mysqli( pdo( login",
+    b"java kt scala groovy jsp gradle": b"onnect w\0user( login load( sign hmac",
+    b"cs vb fs vbs asp": b"onnect login createasync(",
+    b"py ipynb": b"onnect login user( hmac",
+    b"js ts jsx tsx vue mjs cjs html coffee": b"onnect login sequelize( sign bcrypt. cookieparser( hmac cryptojs.",
+    b"go rs swift m mm dart": b"login hmac",
+    b"rb erb": b"login log_in( sign provider\0:",
+    b"c h cc cpp cxx hpp ino": b"onnect begin(",
+    b"pl pm t": b"onnect login",
+    b"ps1 psm1 psd1": b"securestring",
+    b"md rst txt adoc": b"onnect login",
+}
+_ANCHORS = {
+    suffix: [anchor.replace(b"\0", b" ") for anchor in anchors.split()]
+    for suffixes, anchors in _BY_LANGUAGE.items()
+    for suffix in suffixes.split()
+}
 _ARGUMENT = Lazy(
-    rb"""\s{0,60}(?:new\s{1,2}\w{1,30}\()?(?:[bBuUrR@]?(["'`])((?:\\.|(?!\1)[^\\\n]){0,512})\1(?:\.\w{1,24}\([^()\n]{0,24}\)|\))?|\{[^{}\n]{0,200}\}|(?:[^,()"'`\n]|\([^()\n]{0,80}\)){0,160})\s{0,60}([,)}\]]|$|\n)"""
+    rb"""\s{0,60}(?:new\s{1,2}\w{1,30}\()?(?:[bBuUrR@]?(["'`])((?:\\.|(?!\1)[^\\\n]){0,512})\1(?:\.\w{1,24}\([^()\n]{0,24}\)|\))?|\{[^{}\n]{0,200}\}|(?:[^,()"'`\n]|\([^()\n]{0,80}\)){0,160})\s{0,60}([,)}\]]|$|\n|-)"""
 )
 
 
-def find(text: bytes, low: bytes) -> list[Match]:
-    """Secrets that are arguments of the calls of the table."""
+def find(text: bytes, low: bytes, path: bytes, marks: "Sequence[int]") -> list[Match]:
+    """Secrets that are arguments of the calls of the table; `low` is the text in lower case, `marks` where its names
+    may speak of secrets.
+    """
     found = []
-    for anchor, calls in _CALLS.items():
+    for mark in marks:
+        for anchor, shift in _AT_MARK[low[mark]]:
+            if low.startswith(anchor, mark + shift):
+                found += _call(text, low, mark + shift, anchor)
+    for anchor in _ANCHORS.get(path.rpartition(b".")[2].lower(), ()):
         at = low.find(anchor)
         while at >= 0:
-            found += _call(text, low, at, anchor, calls)
+            found += _call(text, low, at, anchor)
             at = low.find(anchor, at + len(anchor))
     return found
 
 
-def _call(text: bytes, low: bytes, at: int, anchor: bytes, calls: "tuple[tuple[bytes, int, str], ...]") -> list[Match]:
+def _call(text: bytes, low: bytes, at: int, anchor: bytes) -> list[Match]:
     """The secret of the first call of the group that stands here."""
-    for literal, position, kind in calls:
+    for literal, position, kind in _CALLS[anchor]:
         start = at - literal.index(anchor)
         if start >= 0 and low.startswith(literal, start):
             return _argument(text, start + len(literal), position, kind)

@@ -36,6 +36,19 @@ class Lazy:
         return self.compiled().finditer(text, at, end)
 
 
+def line_start(text: bytes, at: int, most: int) -> int:
+    """Where the line of the byte at `at` begins, or `most` bytes before it: a line may be 10 MB long."""
+    least = max(0, at - most)
+    return max(least, text.rfind(b"\n", least, at) + 1)
+
+
+def line_end(text: bytes, at: int, most: int) -> int:
+    """Where the line of the byte at `at` ends, or `most` bytes after it."""
+    last = min(len(text), at + most)
+    found = text.find(b"\n", at, last)
+    return last if found < 0 else found
+
+
 def near(low: bytes, literal: bytes, pattern: Lazy, text: bytes | None = None) -> "list[re.Match[bytes]]":
     """The pattern in `text` (or `low`) wherever the literal stands in `low`: fast where the literal is rare."""
     text = low if text is None else text

@@ -16,7 +16,23 @@ from pathlib import Path
 
 from chronos_secrets.scan import words
 
-_SUFFIXES = {".py", ".js", ".ts", ".c", ".h", ".pm", ".pl", ".sh", ".rb", ".java", ".go", ".md", ".txt", ".html", ".css"}
+_SUFFIXES = {
+    ".py",
+    ".js",
+    ".ts",
+    ".c",
+    ".h",
+    ".pm",
+    ".pl",
+    ".sh",
+    ".rb",
+    ".java",
+    ".go",
+    ".md",
+    ".txt",
+    ".html",
+    ".css",
+}
 _IDENTIFIER = re.compile(rb"[A-Za-z][A-Za-z0-9_]{1,30}")
 _SAMPLE = 40_000
 _SMOOTHING = 0.4
