@@ -11,7 +11,7 @@ from chronos_secrets.scan.patterns import Lazy
 
 # What must follow a mark for a look at it to be worth while: the rest of a name, then a sign that something is given.
 _FOLLOWED = Lazy(
-    rb"""[\w$.-]{0,60}+\\{0,2}(?:["'`][\])]{0,2}|[\])]{0,2})[ \t?]{0,24}+"""
+    rb"""[\w$.-]{0,60}+\\{0,2}(?:["'`][\])]{0,2}|[\])]{0,2})[ \t?]{0,24}"""
     rb"""(?:[=:,(>!~|]|</|\{\sget|\.\w|\r?\n[ \t]{0,40}["']?value["']?[ \t]?:|[ \t]["']"""
     rb"""|(?:\[\]byte|[\w.<>\[\]&*|']{1,30}+(?:\s[\w.]{1,20})?)[ \t]{0,4}:?=|["'][^\n]{0,80}value|[ \t][^\n]{0,80}>)"""
 )
@@ -42,8 +42,9 @@ def find(text: bytes, path: bytes) -> list[Match]:
         if at >= done and not _is_mere_key(low, at):
             strict = followed(low, at) is not None
             if strict or bare or nearby.is_worth(low, at):
-                left, done = _name_around(text, at)
-                found += _named(text, left, done, bare=bare, strict=strict)
+                left, right = _name_around(text, at)
+                matches, done = _named(text, left, right, bare=bare, strict=strict)
+                found += matches
     found += calls.find(text, low, path, marks)
     for layer in (places, statements, commands):
         found += layer.find(text, low, path, marks)
@@ -69,19 +70,24 @@ def _name_around(text: bytes, at: int) -> tuple[int, int]:
     return at - len(before) + len(before.rstrip(_NAME_BYTES)), right
 
 
-def _named(text: bytes, left: int, right: int, *, bare: bool, strict: bool) -> list[Match]:
+def _named(text: bytes, left: int, right: int, *, bare: bool, strict: bool) -> tuple[list[Match], int]:
+    """The secrets of the name at [left, right), and where to look for the next name."""
     name = text[left:right].strip(b".-$")
     if text[max(0, left - 2) : left] == b"::":  # a type of a namespace
-        return []
+        return [], right
     kind, how = names.role(name)
     if not kind or (kind == names.KEY and not _MATERIAL.match(text, right)):
-        return []
+        return [], right
     if how == names.OWN:
         span = grammar.value(text, left, right, bare=bare, name=name) if strict else None
     else:
         span, bare = grammar.before(text, left) if how == names.GETTER else None, False
-    found = _judged(text, span, kind, name) if span else []
-    return found or nearby.find(text, left, max(right, span[1]) if span else right, kind, bare=bare and not span)
+    if not span:
+        return nearby.find(text, left, right, kind, bare=bare), right
+    found = _judged(text, span, kind, name)
+    end = max(right, span[1])
+    inside = any(sign in text[span[0] : span[1]] for sign in (b"&", b"?", b"=", b":", b" ")) and span[1] - span[0] < 200
+    return found or nearby.find(text, left, end, kind, bare=False), right if inside else end
 
 
 def _judged(text: bytes, span: tuple[int, int], kind: str, name: bytes) -> list[Match]:

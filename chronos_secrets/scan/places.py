@@ -53,8 +53,10 @@ def find(text: bytes, low: bytes, path: bytes, marks: "Sequence[int]") -> list[M
         at = ahead.start()
         if text[max(0, at - 2) : at] != b"::" and (scheme := _SCHEME.match(text, at)):
             found += _of_header(scheme)
+    done = 0
     for mark in marks:
-        found += _at_mark(text, low, mark)
+        if mark >= done:
+            done = _at_mark(text, low, mark, found)
     if path.endswith(b".go") or grammar.may_be_bare(path):
         for place in near(text, b"@tcp(", Lazy(rb"")):
             found += _of_names(text, place.start())
@@ -64,18 +66,18 @@ def find(text: bytes, low: bytes, path: bytes, marks: "Sequence[int]") -> list[M
     return found
 
 
-def _at_mark(text: bytes, low: bytes, mark: int) -> list[Match]:
-    """What begins with a word in which a mark stands: a header, a cookie, a query."""
-    letter = low[mark : mark + 1]
+def _at_mark(text: bytes, low: bytes, mark: int, found: list[Match]) -> int:
+    """Adds what begins with a word in which a mark stands: a header, a cookie, a query. Returns where it ends."""
+    letter, match = low[mark : mark + 1], None
     if letter == b"h" and low.startswith(b"authorization", mark - 3) and low[mark + 10 : mark + 11] in _GIVES:
-        header = _HEADER.match(text, mark - 3)
-        return _of_header(header) if header else []
-    if letter == b"k" and low.startswith(b"kie", mark) and low[mark + 3 : mark + 4] in _GIVES:
-        cookie = _COOKIE.match(text, mark - 3)
-        return _of_cookie(text, cookie) if cookie else []
-    if letter == b"p" and low.startswith(b"appid=", mark - 2) and (issued := _APP_ID.match(text, mark - 3)):
-        return values.match("assigned-key", issued.span(1), issued.group(1), 1, "a query carries a key")
-    return []
+        if match := _HEADER.match(text, mark - 3):
+            found += _of_header(match)
+    elif letter == b"k" and low.startswith(b"kie", mark) and low[mark + 3 : mark + 4] in _GIVES:
+        if match := _COOKIE.match(text, mark - 3):
+            found += _of_cookie(text, match)
+    elif letter == b"p" and low.startswith(b"appid=", mark - 2) and (match := _APP_ID.match(text, mark - 3)):
+        found += values.match("assigned-key", match.span(1), match.group(1), 1, "a query carries a key")
+    return match.end() if match else mark
 
 
 def _of_url(match: "re.Match[bytes]") -> list[Match]:
