@@ -26,9 +26,12 @@ def try_each(session: Session) -> list[Tried]:
 
 
 def show(session: Session, tried: Sequence[Tried]) -> None:
-    """One line for each, and in one sentence those that no program can try."""
-    lines = [(each.credential, each.result, each.message + (f" ({each.fix})" if each.fix else "")) for each in tried]
+    """One line for each, what to do in lines that can be pasted, and those that no program can try."""
+    lines = [(each.credential, each.result, each.message) for each in tried]
     output.rows(("CREDENTIAL", "RESULT", "WHY"), lines, empty="the inventory names no credential that can be tried")
-    others = session.inventory.credentials.keys() - {each.credential for each in tried}
-    if others:
-        output.say(f"cannot be tried: {', '.join(each for each in session.inventory.credentials if each in others)}")
+    for each in tried:
+        if each.fix:
+            output.say(output.plain(f"hint for {each.credential}: {each.fix}"))
+    asked = {each.credential for each in tried}
+    if others := [each for each in session.inventory.credentials if each not in asked]:
+        output.say(f"cannot be tried: {', '.join(others)}")

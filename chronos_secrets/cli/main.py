@@ -37,6 +37,9 @@ COMMANDS = {
     "unlock": Lazy("unlock:unlock", "Open the vault; have its password remembered."),
     "forget": Lazy("unlock:forget", "Have the remembered password forgotten."),
     "trust": Lazy("trust:trust", "Accept where the inventory lets secrets go."),
+    "scan": Lazy("scan:scan", "Find secrets in files, commits and histories."),
+    "redact": Lazy("scan:redact", "Mask the secrets in a stream."),
+    "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "config": Lazy("config:config", "Say where things are on this machine."),
 }

@@ -4,6 +4,7 @@ After every vault open or save, `remember` runs the steps of `AFTER_OPEN`, in th
 """
 
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -14,6 +15,7 @@ from chronos_secrets.cli import output
 from chronos_secrets.errors import ChronosError, Refused
 from chronos_secrets.review import dates as dates_of
 from chronos_secrets.review import ticks
+from chronos_secrets.settings import APPLICATION, xdg
 from chronos_secrets.systems import files
 from chronos_secrets.systems.history import Anchor, History
 
@@ -119,8 +121,8 @@ def write_expiry(session: "Session", rows: list["Row"]) -> None:
 
 def remember(session: "Session") -> None:
     """What follows every opening and saving of the vault. Reading must go on where nothing can be kept."""
-    with contextlib.suppress(OSError):
-        for step in AFTER_OPEN:
+    for step in AFTER_OPEN:
+        with contextlib.suppress(OSError):
             step(session)
 
 
@@ -138,7 +140,18 @@ def _import_ticks(session: "Session") -> None:
         ticks.store(_path(session, "ticks.json"), both)
 
 
-AFTER_OPEN: tuple[Callable[["Session"], None], ...] = (_refresh_dates, _import_ticks)
+def _refresh_known_values(session: "Session") -> None:
+    """A hook that looks for the values of last month is worse than none, so here a failure is said."""
+    from chronos_secrets.review import known
+
+    data = xdg(os.environ, "XDG_DATA_HOME", session.home / ".local" / "share") / APPLICATION / session.inventory.project
+    try:
+        known.refresh(session.vault, session.inventory, _path(session, known.INDEX), data / known.KEY, session.now())
+    except OSError as error:
+        output.say(f"note: the index of known values is not up to date: {error.filename}: {files.reason(error)}")
+
+
+AFTER_OPEN: tuple[Callable[["Session"], None], ...] = (_refresh_dates, _import_ticks, _refresh_known_values)
 
 
 def _path(session: "Session", name: str) -> Path:

@@ -6,8 +6,10 @@ every command pays that. `line` is always the 1-based line of the row in invento
 
 import posixpath
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import NamedTuple
 
 VERSION = 1
@@ -455,6 +457,8 @@ class Scan(NamedTuple):
     """How the scanner behaves."""
 
     known: str  # optional or required
+    secret: tuple[str, ...] = ()  # "credential.field", or "attr:NAME" of every entry: known values, though identifiers
+    allow: Mapping[str, str] = MappingProxyType({})  # credential: why its values may stand in files
 
 
 class Task(NamedTuple):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from chronos_secrets.inventory import model
 from chronos_secrets.inventory.model import Credential, Destination, Inventory
-from chronos_secrets.inventory.nodes import Node, Table, Wrong, nearest, shown
+from chronos_secrets.inventory.nodes import Node, Row, Table, Wrong, nearest, shown
 
 
 class Places(NamedTuple):
@@ -13,8 +13,8 @@ class Places(NamedTuple):
 
     root: Node
 
-    def at(self, *path: str) -> Node:
-        """The value at a path; where a key of it is absent, the key of the row above."""
+    def at(self, *path: str, item: int | None = None) -> Node:
+        """The value at a path, or an item of the list there; where a key is absent, the key of the row above."""
         node: Node = self.root
         key: Node = self.root
         for word in path:
@@ -22,7 +22,7 @@ class Places(NamedTuple):
             if found is None:
                 return key
             key, node = found
-        return node
+        return node.items[item] if item is not None and isinstance(node, Row) else node
 
     def key(self, *path: str) -> Node:
         """The last key of a path that is there."""
@@ -48,6 +48,7 @@ def check(inventory: Inventory, places: Places) -> None:
         _check_destination(destination, inventory, places)
         _check_place(destination, inventory, files, places)
     _check_sections(inventory, places)
+    _check_scan(inventory, places)
     _check_tasks(inventory, places)
 
 
@@ -267,6 +268,23 @@ def _check_prefixes(cloud: model.Cloud, pgbackrest: model.PgBackRest | None, pla
     if not objects.startswith(cloud.user.prefixes):
         message = "prefixes of user of cloud do not reach the path of the pgbackrest repo"
         raise Wrong(places.at("cloud", "user", "prefixes"), message, f"add {objects}")
+
+
+def _check_scan(inventory: Inventory, places: Places) -> None:
+    for credential_id in inventory.scan.allow:
+        node = places.key("scan", "allow", credential_id)
+        _known(node, inventory.credentials, "credential", credential_id, "an id in allow of scan")
+    for number, word in enumerate(inventory.scan.secret):
+        node = places.at("scan", "secret", item=number)
+        credential_id, dot, field = word.partition(".")
+        if word.startswith("attr:") or not dot:
+            continue
+        _known(node, inventory.credentials, "credential", credential_id, "a name in secret of scan")
+        fields = inventory.credentials[credential_id].fields
+        if field not in fields:
+            hint = nearest(field, list(fields)) or f"it has {', '.join(fields)}"
+            message = f"secret of scan names {shown(word)}, but credential {credential_id} has no such field"
+            raise Wrong(node, message, hint)
 
 
 def _check_tasks(inventory: Inventory, places: Places) -> None:

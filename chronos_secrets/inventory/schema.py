@@ -116,6 +116,12 @@ ENDPOINT = Pattern(
     "host name", "[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "a host name, without https://", "s3.ca-central-1.amazonaws.com"
 )
 BUCKET_NAME = Pattern("bucket", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name", "my-backups")
+SECRET = Pattern(
+    "credential.field | attr:NAME",
+    r"[a-z][a-z0-9-]{0,63}\.[a-z][a-z0-9_]*|attr:[^\n]+",
+    "a field of a credential such as aws-root.account_id, or attr:NAME for that attribute of every entry",
+    "some-credential.account_id",
+)
 HOST_DOC = "id of a row in hosts, or local"
 
 HOSTS = Record(
@@ -341,6 +347,8 @@ CLOUD = Record(
 SCAN = Record(
     model.Scan,
     Field("known", Choice("optional", "required"), "whether the hook needs the index of known values", "optional"),
+    Field("secret", ListOf(SECRET, "a list such as [aws-root.account_id]"), "identifiers to be found like secrets", ()),
+    Field("allow", MapOf(CREDENTIAL, Text(), "credential", row=False), "whose value may stand in files, and why", {}),
 )
 
 TASKS = Record(

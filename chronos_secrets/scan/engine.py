@@ -1,5 +1,7 @@
 """One text against every rule: the order of the layers, and which of several finds of one place is told."""
 
+from bisect import bisect_left
+
 from chronos_secrets.scan import assignments, formats
 from chronos_secrets.scan.found import POSSIBLE, Finding, Match, Piece
 
@@ -34,6 +36,12 @@ def _first_of_each_place(found: list[Match]) -> list[Match]:
     """Of matches that overlap, the one that an earlier layer found: known before format before assignment."""
     kept: list[Match] = []
     for match in found:
-        if not any(match.start < other.end and other.start < match.end for other in kept):
-            kept.append(match)
-    return sorted(kept, key=lambda match: match.start)
+        at = bisect_left(kept, match.start, key=_start)
+        if (at and kept[at - 1].end > match.start) or (at < len(kept) and kept[at].start < match.end):
+            continue
+        kept.insert(at, match)
+    return kept
+
+
+def _start(match: Match) -> int:
+    return match.start

@@ -57,7 +57,7 @@ class Match:
 
     __slots__ = ("end", "level", "reason", "rule", "secret", "start")
 
-    def __init__(self, rule: str, level: str, start: int, end: int, secret: bytes, reason: str) -> None:
+    def __init__(self, rule: str, level: str, start: int, end: int, secret: bytes, reason: str) -> None:  # noqa: PLR0917
         self.rule, self.level, self.start, self.end, self.secret, self.reason = rule, level, start, end, secret, reason
 
     def __repr__(self) -> str:
@@ -65,9 +65,11 @@ class Match:
 
 
 class Finding:
-    """A match with its place. `secret` is never printed; `commit` (id, date, whether HEAD still has it) in a history."""
+    """A match with its place. `secret` is never printed; commit, date and in_head are set in a history or a push."""
 
-    __slots__ = ("column", "commit", "date", "in_head", "last", "level", "line", "path", "reason", "rule", "secret", "via")
+    __slots__ = (
+        "column", "commit", "date", "in_head", "last", "level", "line", "path", "reason", "rule", "secret", "via",
+    )  # fmt: skip
 
     def __init__(self, piece: Piece, match: Match) -> None:
         self.path, self.via = piece.path, piece.via

@@ -100,6 +100,13 @@ class Entry:
         return tuple(name for name in names if name not in (*STANDARD_FIELDS, "otp"))
 
     @property
+    def protected_names(self) -> tuple[str, ...]:
+        """The password, and every custom attribute that KeePassXC hides; not `otp`."""
+        strings = ((string.findtext("Key") or "", string.find("Value")) for string in self.element.iterfind("String"))
+        hidden = (name for name, value in strings if value is not None and value.get("Protected") == "True")
+        return ("Password", *(name for name in hidden if name not in (*STANDARD_FIELDS, "otp")))
+
+    @property
     def tags(self) -> tuple[str, ...]:
         return tuple(tag.strip() for tag in re.split("[;,]", self.element.findtext("Tags") or "") if tag.strip())
 
@@ -150,6 +157,17 @@ class Entries:
                 continue
             yield from (Entry(self, element) for element in group.iterfind("Entry"))
             waiting.extend(group.findall("Group"))
+
+    def everywhere(self) -> Iterator[Entry]:
+        """Each current entry, those in the recycle bin too."""
+        waiting: list[tuple[Path, Any]] = [((), self._root_group)]
+        while waiting:
+            names, group = waiting.pop()
+            for element in group.iterfind("Entry"):
+                found = Entry(self, element)
+                found.path = (*names, found.title)  # asking each for the name of its group is slow in a large one
+                yield found
+            waiting.extend(((*names, inner.findtext("Name") or ""), inner) for inner in group.iterfind("Group"))
 
     @property
     def vault_id(self) -> str:

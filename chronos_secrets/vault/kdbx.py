@@ -58,7 +58,11 @@ class Kdbx:
 
     def attachment(self, reference: str) -> bytes | None:
         """The content that an entry's `Ref` attribute points to, or None where it points nowhere."""
-        return self._attachments().get(reference)
+        if self.format.version < (4, 0):
+            return self._attachments().get(reference)
+        binaries = self._parsed.body.payload.inner_header.binary
+        known = reference.isdecimal() and len(reference) < 9 and int(reference) < len(binaries)
+        return bytes(binaries[int(reference)].data[1:]) if known else None
 
     def add_attachment(self, content: bytes) -> str:
         """Store `content` in a KDBX 4 file; returns the `Ref` for the entry that holds it."""

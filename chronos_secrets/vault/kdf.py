@@ -7,6 +7,7 @@ We derive the key ourselves and hand it to pykeepass: its AES-KDF is a Python lo
 import base64
 import binascii
 import hashlib
+import hmac
 import re
 from typing import NamedTuple
 
@@ -47,13 +48,16 @@ class MasterKey:
     def __init__(self, password: Secret | None, key_file: bytes | None = None) -> None:
         if password is None and key_file is None:
             raise VaultLocked("neither a password nor a key file was given")
-        parts = b""
-        if password is not None:
-            parts += hashlib.sha256(password.reveal_bytes()).digest()
+        self._password = b"" if password is None else hashlib.sha256(password.reveal_bytes()).digest()
+        parts = self._password
         if key_file is not None:
             parts += key_file_key(key_file)
         self._composite = hashlib.sha256(parts).digest()
         self._derived: tuple[Kdf, bytes] | None = None
+
+    def has_password(self, value: Secret) -> bool:
+        """Whether a value is the password of this key."""
+        return hmac.compare_digest(self._password, hashlib.sha256(value.reveal_bytes()).digest())
 
     def derive(self, kdf: Kdf) -> bytes:
         """The transformed key (32 bytes) for `kdf`. Raises VaultUnreadable for parameters no honest file has.

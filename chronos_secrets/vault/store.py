@@ -23,6 +23,7 @@ from chronos_secrets.errors import (
     VaultNotSaved,
     VaultUnreadable,
 )
+from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
 from chronos_secrets.vault import kdbx
 from chronos_secrets.vault.entries import Entries
@@ -61,6 +62,15 @@ class Vault:
     @property
     def format(self) -> kdbx.Format:
         return self.entries.kdbx.format
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file as it was opened, or as we saved it since."""
+        return self._digest
+
+    def has_password(self, value: Secret) -> bool:
+        """Whether a value is the password that opens this vault."""
+        return self._key.has_password(value)
 
     def save(self, now: datetime) -> None:
         """Replace the file with what we hold.

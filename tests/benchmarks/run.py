@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.benchmarks import scanning
+
 TOP = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
 
@@ -45,7 +47,7 @@ def main() -> None:
     runs = arguments.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
         bench = _prepared(Path(folder))
-        text = "\n".join(_report(bench, runs))
+        text = "\n".join([*_report(bench, runs), *scanning.report(_scanner(bench), runs)])
     (TOP / "docs/benchmarks.md").write_text(text)
     sys.stdout.write(text)
 
@@ -64,6 +66,17 @@ def _prepared(folder: Path) -> Bench:
         subprocess.run([python, "-c", world], check=True, cwd=TOP)
     _aes_world(folder / "aes")
     return Bench(folder, python, str(folder / "venv/bin/chronos-secrets"))
+
+
+def _scanner(bench: Bench) -> scanning.World:
+    """A home where the vault of 400 entries was open once, and the peers."""
+    home = bench.folder / "home"
+    home.mkdir()
+    world = f"from tests.benchmarks.run import _world, Path; _world(Path({str(bench.folder)!r}) / 'n400', 400)"
+    subprocess.run([bench.python, "-c", world], check=True, cwd=TOP)
+    opened = [bench.chronos, *_given(bench, bench.folder / "n400", "render")]
+    subprocess.run(opened, check=True, env={**os.environ, "HOME": str(home)}, capture_output=True)
+    return scanning.World(bench.folder, bench.chronos, scanning.install_peers(bench.folder), home)
 
 
 def _world(folder: Path, entries: int) -> None:

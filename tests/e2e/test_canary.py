@@ -94,7 +94,7 @@ def test_a_render_writes_values_only_into_files_that_are_private_from_their_firs
 
 def test_a_render_opens_nothing_else_for_writing_but_its_state(aviary: Aviary):
     trace = watch(aviary, "render")
-    allowed = {path.parent for path in aviary.destinations} | {aviary.state, aviary.state.parent}
+    allowed = {path.parent for path in aviary.destinations} | {aviary.state, aviary.state.parent, aviary.data}
     others = {
         path for path in trace.opened_for_writing if Path(path).parent not in allowed and not path.startswith("/dev/")
     }

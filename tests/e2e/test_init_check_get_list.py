@@ -221,11 +221,12 @@ def test_many_equal_values_are_one_finding_each(aviary: Aviary):
     assert _findings(aviary) == [("shared-value", name) for name in ("jira", "aws", "cipher")]
 
 
-def test_check_writes_nothing_but_which_vault_it_saw_and_what_days_were_in_it(aviary: Aviary):
+def test_check_writes_nothing_but_which_vault_it_saw_what_days_were_in_it_and_fingerprints(aviary: Aviary):
     before = snapshot(aviary.folder)
     aviary.run("check")
     assert snapshot(aviary.folder) == before
-    assert sorted({*os.listdir(aviary.state)} - {"reach.json"}) == ["dates.json", "vault-id"]
+    assert sorted({*os.listdir(aviary.state)} - {"reach.json"}) == ["dates.json", "known.idx", "vault-id"]
+    assert os.listdir(aviary.data) == ["known.key"]
 
 
 def test_check_goes_on_where_nothing_can_be_remembered(aviary: Aviary, monkeypatch: pytest.MonkeyPatch):

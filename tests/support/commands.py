@@ -146,6 +146,11 @@ class Aviary:
         return self.home / ".local" / "state" / "chronos-secrets" / "aviary"
 
     @property
+    def data(self) -> Path:
+        """Where the key of the index of known values is."""
+        return self.home / ".local" / "share" / "chronos-secrets" / "aviary"
+
+    @property
     def hidden(self) -> tuple[str, ...]:
         """Every text that no output may hold."""
         return (*self.values.values(), self.password)
@@ -323,10 +328,13 @@ class Kept(NamedTuple):
     content: bytes | str | tuple[str, ...] | None
 
 
+_REMEMBERED = {"dates.json", "known.idx", "known.key", "reach.json"}
+
+
 def snapshot(folder: Path) -> dict[str, Kept]:
     """Everything below `folder`, byte for byte and mode for mode; but for what is remembered of every look at a vault,
     and what `Aviary` accepts before every command."""
-    found = (folder, *sorted(path for path in folder.rglob("*") if path.name not in ("dates.json", "reach.json")))
+    found = (folder, *sorted(path for path in folder.rglob("*") if path.name not in _REMEMBERED))
     return {str(path.relative_to(folder)): _kept(path) for path in found}
 
 

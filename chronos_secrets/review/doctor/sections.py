@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chronos_secrets.errors import ChronosError
-from chronos_secrets.review.doctor import disk, hosts, inventory, keepassxc, keyring, programs, state, vault
+from chronos_secrets.review.doctor import disk, hook, hosts, inventory, keepassxc, keyring, programs, state, vault
 from chronos_secrets.review.doctor.machine import Examine, Line, Machine, State, failed, note
 
 _WITHOUT_INVENTORY = "not looked at: that needs an inventory"
@@ -36,6 +36,7 @@ SECTIONS: dict[str, Section] = {
     "keepassxc": Section(keepassxc.examine, needs_project=False),
     "keyring": Section(keyring.examine, needs_project=False),
     "hosts": Section(hosts.examine),
+    "hook": Section(hook.examine, needs_project=False),
     "disk": Section(disk.examine),
     "state": Section(state.examine),
 }

@@ -1,0 +1,156 @@
+"""Secrets that their place gives away, and what only looks like one. Values are made when the tests run."""
+
+import random
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from chronos_secrets.scan import assignments, names, values, words
+from chronos_secrets.scan.engine import Scanner
+from chronos_secrets.scan.found import LIKELY
+
+_CHANCE = random.Random(20260101)
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(_CHANCE.choices(alphabet, k=length))
+
+
+LOWER = "qzkxvw" + _random(string.ascii_lowercase, 4)
+MIXED = "Zq7x" + _random(string.ascii_letters + string.digits, 28)
+
+PLACES = {
+    "a.py": [
+        'password = "{}"', "connect(host, password='{}')", 'if password == "{}":', "{{'db_password': '{}'}}", 'PASSWORD: str = "{}"',
+        'auth=("joe", "{}")', 'session.login(user, "{}")', 'DSN = "host=db user=joe password={} port=1"',
+    ],
+    "A.java": [
+        'String dbPassword = "{}";', 'ds.setPassword("{}");', 'props.put("password", "{}");', 'assertEquals("{}", user.getPassword());',
+        'DriverManager.getConnection("jdbc:x://h/d", "joe", "{}");',
+    ],
+    "a.js": ["const password = '{}';", "{{ user: 'joe', password: '{}' }}", "page.type('#password', '{}')", "`postgres://joe:{}@db/x`"],
+    "a.go": ['password := "{}"', 'Config{{Password: "{}"}}', 'req.SetBasicAuth("joe", "{}")'],
+    "a.c": ['char password[] = "{}";', '#define WIFI_PASSWORD "{}"', 'if (strcmp(password, "{}") == 0)'],
+    "a.php": ["define('DB_PASSWORD', '{}');", "$pass = '{}';", "new PDO('mysql:host=h', 'joe', '{}')", "'password' => '{}',"],
+    "a.yml": ["password: {}", "  db_password: '{}'", "  - name: DB_PASSWORD\n    value: {}", "  POSTGRES_PASSWORD: \"{}\""],
+    ".env": ["DB_PASSWORD={}", "export DB_PASSWORD='{}'", 'DB_PASSWORD="${{DB_PASSWORD:-{}}}"'],
+    "a.xml": ["<password>{}</password>", '<property name="password" value="{}"/>', '<user name="joe" password="{}"/>'],
+    "a.plist": ["<key>password</key>\n<string>{}</string>"],
+    "a.properties": ["spring.datasource.password={}", "url=jdbc:mysql://h/d?user=joe&password={}"],
+    "a.ini": ["password = {}", "dsn = Server=h;Uid=joe;Pwd={};"],
+    "a.sql": ["CREATE USER joe IDENTIFIED BY '{}';", "INSERT INTO users (name, password) VALUES ('joe', '{}');", "ALTER ROLE joe PASSWORD '{}';"],
+    "a.sh": [
+        "mysql -u joe -p{} shop", "sshpass -p '{}' ssh joe@h", "curl -u joe:{} https://h/", "PGPASSWORD={} psql", "echo 'root:{}' | chpasswd",
+        "docker login -u joe -p {} h", "tool --password {} --quiet", "redis-cli -a {} ping",
+    ],
+    "a.md": ["curl -H 'Authorization: Bearer {}' https://h/", "    password: {}"],
+    "Dockerfile": ["ENV DB_PASSWORD {}", "ENV DB_PASSWORD={}"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "number"), [(path, index) for path in PLACES for index in range(len(PLACES[path]))])
+def test_a_generated_value_is_found_where_secrets_are_written(path, number):
+    for secret in (MIXED, LOWER):
+        if secret is LOWER and "Bearer" in PLACES[path][number]:
+            continue  # a token is longer
+        text = PLACES[path][number].format(secret).encode()
+        found = [match for match in Scanner().matches(text, path.encode()) if match.level == LIKELY]
+        assert [text[match.start : match.end] for match in found] == [secret.encode()]
+
+
+HARMLESS = {
+    "a.py": [
+        'password = "password"', "password = os.environ['DB_PASSWORD']", "password = getpass.getpass()", 'password = ""', "password = None",
+        'password = "your-password-here"', 'password = "<password>"', 'password = "{password}"', 'password = "%s" % password',
+        'password_hash = "$2b$12$" + x', 'PASSWORD_RESET_URL = "/accounts/reset"', 'token_type = "bearer"', 'key = "name"',
+        'raise ValueError("password: must not be empty")', 'parser.add_argument("--password", help="The password.")',
+    ],
+    "A.java": [
+        "String password = request.getParameter(name);", 'String KEY_PASSWORD = "spring.datasource.password";',
+        "user.setPassword(encoder.encode(user.getPassword()));", 'logger.info("password=" + password);',
+    ],
+    "a.js": ["password: yup.string().required()", "const { password } = req.body", "apiKey: process.env.API_KEY,", "'password': 'Passwort'"],
+    "a.yml": ["password: ${DB_PASSWORD}", "password: !vault |", "secretName: db-credentials", "password: {{ vault_password }}", "key: value"],
+    ".env": ["DB_PASSWORD=", "DB_PASSWORD=changeme", "DB_PASSWORD=$OTHER", "API_KEY=xxxxxxxxxxxxxxxxxxxxxxxx"],
+    "a.xml": ["<password>${db.password}</password>", '<input type="password" name="password" placeholder="Password"/>'],
+    "a.sh": ["mysql -u root -p shop", 'curl -u "$USER:$TOKEN" https://h/', "read -s PASSWORD", "git pull --rebase"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "number"), [(path, index) for path in HARMLESS for index in range(len(HARMLESS[path]))]
+)
+def test_what_only_stands_where_a_secret_could_is_not_reported(path, number):
+    text = HARMLESS[path][number].encode()
+    assert [match for match in assignments.find(text, path.encode()) if match.level == LIKELY] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "dbPassword", "DB_PASSWORD", "db-passwd", "spring.datasource.password", "admin_pwd", "rootPass", "passphrase", "newPassword1"],
+)  # fmt: skip
+def test_these_names_speak_of_a_password(name):
+    assert names.kind(name.encode()) == names.PASSWORD
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password_hash", "passwordField", "forgotPassword", "password_reset_url", "PASSWORD_MIN_LENGTH", "tokenType", "primary_key", "publicKey",
+     "hotKey", "nextToken", "author", "monkey", "compass", "csrf_token", "bypass", "tokenizer"],
+)  # fmt: skip
+def test_these_names_speak_of_no_secret(name):
+    assert names.kind(name.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api_key", "clientSecret", "AWS_SECRET_ACCESS_KEY", "authToken", "X-Auth-Token", "jwtSecret", "encryptionKey"],
+)
+def test_these_names_speak_of_a_secret(name):
+    assert names.kind(name.encode()) == names.SECRET
+
+
+def test_lock_files_have_no_assignments():
+    line = f'password = "{MIXED}"'.encode()
+    assert assignments.find(line, b"poetry.lock") == []
+    assert assignments.find(line, b"lock.py")
+
+
+def test_a_programming_language_needs_quotes_and_a_configuration_file_does_not():
+    line = f"password = {LOWER}".encode()
+    assert assignments.find(line, b"a.py") == []
+    assert assignments.find(line, b"a.ini")
+
+
+def test_a_pure_word_is_told_only_to_whoever_is_paranoid():
+    (found,) = assignments.find(b'password = "butterfly"', b"a.py") or [None]
+    assert found is None or found.level != LIKELY
+
+
+def test_random_values_cost_less_as_random_and_words_less_as_words():
+    chance = random.Random(7)
+    generated = ["".join(chance.choices(string.ascii_lowercase, k=9)).encode() for _ in range(500)]
+    identifiers = re.findall(rb"\b[a-z_]{6,20}\b", Path(re.__file__).read_bytes())
+    assert sum(words.randomness(value) > 1.5 for value in generated) > 0.95 * len(generated)
+    assert sum(words.randomness(value) > 1.5 for value in identifiers) < 0.05 * len(identifiers)
+
+
+def test_no_reason_repeats_the_value():
+    for path, lines in PLACES.items():
+        for line in lines:
+            for match in assignments.find(line.format(MIXED).encode(), path.encode()):
+                assert MIXED not in match.reason
+                assert MIXED not in repr(match)
+
+
+@pytest.mark.parametrize("length", [10_000, 10_000_000])
+def test_a_line_without_an_end_takes_no_longer_than_others(length):
+    text = b'x="password' + b"a" * length + b'" password="' + b"b c" * (length // 3)
+    assert assignments.find(text, b"a.js") == []
+
+
+def test_strength_needs_a_least_length_by_kind():
+    assert values.strength(b"x7q", names.PASSWORD, quoted=True, name=b"p") == 0
+    assert values.strength(MIXED[:6].encode(), names.SECRET, quoted=True, name=b"s") == 0
