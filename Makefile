@@ -10,7 +10,7 @@ test:           ## everything that CI runs
 long:           ## the long kill and fuzz suites
 	CHRONOS_LONG=1 .ci/test tests/integration
 
-docs:           ## write docs/reference.md and docs/inventory.schema.json anew
+docs:           ## write docs/reference.md, the manual page and the JSON Schema anew
 	.venv/bin/python -m tests.support.reference
 
 bench:          ## measure, and write docs/benchmarks.md

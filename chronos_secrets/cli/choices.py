@@ -1,7 +1,23 @@
-"""What a mistyped name was probably meant to be."""
+"""Names that a person chooses from: what a mistyped one was meant to be, and what a shell completes.
 
+Completion reads the inventory, which needs no password, and says nothing where that fails: an error in the middle of a
+line that is being typed helps nobody.
+"""
+
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from chronos_secrets.errors import ChronosError
+from chronos_secrets.settings import Flags
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from chronos_secrets.inventory.model import Inventory
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -9,3 +25,36 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def credentials(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of credentials, for a parameter's `shell_complete`."""
+    return _ids(context, incomplete, lambda inventory: inventory.credentials)
+
+
+def destinations(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of destinations, for a parameter's `shell_complete`."""
+    return _ids(context, incomplete, lambda inventory: inventory.destinations)
+
+
+def tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of tasks, for a parameter's `shell_complete`."""
+    return _ids(context, incomplete, lambda inventory: inventory.tasks)
+
+
+def folders(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem[str]]":
+    """Leaves it to the shell to complete the name of a folder, for a parameter's `shell_complete`."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def _ids(context: click.Context, incomplete: str, pick: "Callable[[Inventory], Iterable[str]]") -> list[str]:
+    from chronos_secrets.cli.session import Session
+
+    here, before = context.params.get("inventory"), context.find_root().params.get("inventory")
+    with contextlib.suppress(ChronosError, OSError):
+        return [
+            each for each in pick(Session(Flags(inventory=here or before)).inventory) if each.startswith(incomplete)
+        ]
+    return []

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from chronos_secrets.cli import ARGUMENTS
+from chronos_secrets.cli import ARGUMENTS, PATH
 from chronos_secrets.cli.session import Session
 from chronos_secrets.settings import Flags
 
@@ -17,9 +17,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def with_session(command: Command) -> Command:
     """Give a command its `Session`, and the options that say where things are (they may stand before it, too)."""
 
-    @click.option("--inventory", metavar="FILE", hidden=True)
-    @click.option("--vault", metavar="FILE", hidden=True)
-    @click.option("--key-file", metavar="FILE", hidden=True)
+    @click.option("--inventory", metavar="FILE", type=PATH, hidden=True)
+    @click.option("--vault", metavar="FILE", type=PATH, hidden=True)
+    @click.option("--key-file", metavar="FILE", type=PATH, hidden=True)
     @click.pass_obj
     @functools.wraps(command)
     def wrapped(flags: Flags, /, *arguments: Any, **options: Any) -> Any:
@@ -58,7 +58,9 @@ def opens_vault(command: Command) -> Command:
         click.option(
             "--password-fd", type=_DESCRIPTOR, metavar="N", help="Read the vault's password from file descriptor N."
         ),
-        click.option("--password-file", metavar="FILE", help="Read the vault's password from FILE (0600) or a pipe."),
+        click.option(
+            "--password-file", metavar="FILE", type=PATH, help="Read the vault's password from FILE (0600) or a pipe."
+        ),
     ):
         command = option(command)
     return command

@@ -1,40 +1,30 @@
-"""Completion in bash, zsh and fish: the script that a shell reads once, and the answers that it then asks for.
-
-Command names come from the table of commands, so that nothing is imported for them. Options import the one command
-that they belong to; ids are read from the inventory, which needs no password.
-"""
-
-import contextlib
-import os
-import pathlib
-from collections.abc import Callable, Iterable
+"""Completion in bash, zsh and fish: the script that a shell reads once, and the answers that it then asks for."""
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from chronos_secrets.cli import output
-from chronos_secrets.errors import ChronosError
+from chronos_secrets.cli import PROGRAM, output
 
 VARIABLE = "_CHRONOS_SECRETS_COMPLETE"
-"""The environment variable by which a shell asks for answers: SHELL_complete."""
+"""The environment variable by which a shell's script asks for answers; its value is SHELL_complete."""
 
-NAME = "chronos-secrets"
-_CLASSES: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
-_LOADED_BY = {
-    "bash": 'eval "$(chronos-secrets completion bash)"    # in ~/.bashrc',
-    "zsh": 'eval "$(chronos-secrets completion zsh)"    # in ~/.zshrc, after compinit',
-    "fish": "chronos-secrets completion fish > ~/.config/fish/completions/chronos-secrets.fish",
-}
-_FILES = {"FILE": "file", "FILE.kdbx": "file", "DIR": "dir"}  # by an option's metavar
+_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(_CLASSES)))
+@click.argument("shell", metavar="SHELL", type=click.Choice(list(_SHELLS)))
 def completion(shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options and ids.
+    """Print what makes SHELL (bash, zsh or fish) complete commands, options and ids.
 
     \b
-    bash, in ~/.bashrc:  eval "$(chronos-secrets completion bash)"
-    zsh, in ~/.zshrc:    eval "$(chronos-secrets completion zsh)"
-    fish, once:          chronos-secrets completion fish > ~/.config/fish/completions/chronos-secrets.fish
+    bash: eval "$(chronos-secrets completion bash)"      in ~/.bashrc
+    zsh:  eval "$(chronos-secrets completion zsh)"       in ~/.zshrc, after compinit
+    fish: chronos-secrets completion fish | source       in ~/.config/fish/config.fish
     """
+    output.exact(_SHELLS[shell](click.Command(PROGRAM), {}, PROGRAM, VARIABLE).source().encode())
+
+
+def answer(root: click.Command, asked: str) -> str:
+    """What a shell's script gets, from the words in its environment; nothing for what no script of ours asks."""
+    shell = _SHELLS.get(asked.removesuffix("_complete"))
+    return shell(root, {"obj": ()}, PROGRAM, VARIABLE).complete() if shell else ""

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import click
 
-from chronos_secrets.cli import memory, output
-from chronos_secrets.cli.choices import nearest
+from chronos_secrets.cli import choices, memory, output
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, UsageError
@@ -85,7 +84,7 @@ def due(
 
 
 @click.command()
-@click.argument("tasks", metavar="TASK...", nargs=-1, required=True)
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=choices.tasks)
 @click.option("--on", "day", type=Day(), metavar="DATE", help="It was done on DATE (else today).")
 @click.option("--note", metavar="TEXT", help="A line for the history.")
 @opens_vault
@@ -95,7 +94,7 @@ def done(session: Session, tasks: tuple[str, ...], *, day: date | None, note: st
     known = session.inventory.tasks
     for task in tasks:
         if task not in known:
-            raise UsageError(f"there is no task '{task}'", hint=nearest(task, known))
+            raise UsageError(f"there is no task '{task}'", hint=choices.nearest(task, known))
     day = day or session.today
     if day > session.today:
         raise UsageError(f"{day} is in the future", hint="tick a task when it was done")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chronos_secrets.cli import output
-from chronos_secrets.cli.choices import nearest
+from chronos_secrets.cli import choices, output
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, Refused, UsageError
@@ -79,7 +78,7 @@ def list_(session: Session, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("identifier", metavar="ID")
+@click.argument("identifier", metavar="ID", shell_complete=choices.credentials)
 @click.option("--field", metavar="FIELD", help="Another field than the secret itself, such as username.")
 @click.option(
     "--clip",
@@ -96,7 +95,7 @@ def get(session: Session, identifier: str, field: str | None, clip: int | None) 
     """
     credentials = session.inventory.credentials
     if identifier not in credentials:
-        raise UsageError(f"there is no credential '{identifier}'", hint=nearest(identifier, credentials))
+        raise UsageError(f"there is no credential '{identifier}'", hint=choices.nearest(identifier, credentials))
     credential = credentials[identifier]
     wanted = field or credential.primary
     if wanted not in credential.fields:

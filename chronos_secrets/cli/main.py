@@ -6,14 +6,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from chronos_secrets import __version__
-from chronos_secrets.cli import ARGUMENTS, output
+from chronos_secrets.cli import ARGUMENTS, PATH, PROGRAM, output
 from chronos_secrets.errors import ChronosError, Exit, UsageError
 from chronos_secrets.settings import Flags
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Lazy(NamedTuple):
@@ -42,6 +45,7 @@ COMMANDS = {
     "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "config": Lazy("config:config", "Say where things are on this machine."),
+    "completion": Lazy("completion:completion", "Make a shell complete commands, options and ids."),
 }
 
 
@@ -58,6 +62,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"chronos_secrets.cli.{module}"), attribute)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """The names that begin so, from the table: a shell that asks for names must not wait for imports."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=lazy.help) for name, lazy in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
@@ -69,9 +80,9 @@ class LazyGroup(click.Group):
     epilog="Exit status: 0 done, 1 the answer is no, 2 usage, 3 a file you edit is wrong, 4 vault, 5 refused, "
     "6 busy, 7 a target failed, 8 incomplete: run again.",
 )
-@click.option("--inventory", metavar="FILE", help="The inventory (else the nearest inventory.yaml).")
-@click.option("--vault", metavar="FILE", help="The KeePassXC file (else what the inventory says).")
-@click.option("--key-file", metavar="FILE", help="The vault's key file, if it has one.")
+@click.option("--inventory", metavar="FILE", type=PATH, help="The inventory (else the nearest inventory.yaml).")
+@click.option("--vault", metavar="FILE", type=PATH, help="The KeePassXC file (else what the inventory says).")
+@click.option("--key-file", metavar="FILE", type=PATH, help="The vault's key file, if it has one.")
 @click.version_option(__version__, message="chronos-secrets %(version)s")
 @click.pass_context
 def root(ctx: click.Context, inventory: str | None, vault: str | None, key_file: str | None) -> None:
@@ -84,7 +95,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. Nothing else in the program turns a failure into words."""
     as_json = "--json" in arguments
     try:
-        status = root.main(list(arguments), prog_name="chronos-secrets", standalone_mode=False, obj=tuple(arguments))
+        if asked := os.environ.get("_CHRONOS_SECRETS_COMPLETE"):
+            status = _complete(asked)
+        else:
+            status = root.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=tuple(arguments))
         output.flush()
         return int(status or Exit.OK)
     except ChronosError as error:
@@ -100,6 +114,15 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the one boundary: whatever nobody foresaw is a bug, told without values
         output.say(_bug(error))
         return Exit.BUG
+
+
+def _complete(asked: str) -> int:
+    """Answer the script of a shell, which shows a person nothing but names."""
+    from chronos_secrets.cli import completion
+
+    with contextlib.suppress(click.ClickException, ChronosError):
+        output.result(completion.answer(root, asked))
+    return Exit.OK
 
 
 def _misused(error: click.UsageError, *, as_json: bool) -> int:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chronos_secrets.cli import memory, output, trust
-from chronos_secrets.cli.choices import nearest
+from chronos_secrets.cli import choices, memory, output, trust
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Busy, Exit, Refused, UsageError
@@ -28,12 +27,15 @@ _LOCK_WAIT = 10.0  # seconds
 
 
 @click.command()
-@click.argument("names", metavar="[DESTINATION]...", nargs=-1)
+@click.argument("names", metavar="[DESTINATION]...", nargs=-1, shell_complete=choices.destinations)
 @click.option("--check", "mode", flag_value="check", help="Write nothing; exit status 1 if a file is out of date.")
 @click.option("--diff", "mode", flag_value="diff", help="Like --check, and show what would change, without values.")
 @click.option("--dry-run", "mode", flag_value="dry-run", help="Write nothing; say what would be written.")
 @click.option("--host", metavar="HOST", help="Only what belongs on HOST: an id of the inventory, or local.")
-@click.option("--to", metavar="DIR", help="Write into DIR instead, also what belongs on other hosts.")
+@click.option(
+    "--to", metavar="DIR", shell_complete=choices.folders,
+    help="Write into DIR instead, also what belongs on other hosts.",
+)  # fmt: skip
 @click.option("--adopt", is_flag=True, help="Replace files that were not made by this tool; the old ones are kept.")
 @click.option("--accept-repo-change", is_flag=True, help="Let a pgbackrest.conf name another repository or cipher.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -78,9 +80,9 @@ def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[De
     known, hosts = session.inventory.destinations, (LOCAL, *session.inventory.hosts)
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no destination '{name}'", hint=nearest(name, known))
+            raise UsageError(f"there is no destination '{name}'", hint=choices.nearest(name, known))
     if host is not None and host not in hosts:
-        raise UsageError(f"there is no host '{host}'", hint=nearest(host, hosts))
+        raise UsageError(f"there is no host '{host}'", hint=choices.nearest(host, hosts))
     chosen = [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
     return [each for each in chosen if host in (None, each.host)]
 

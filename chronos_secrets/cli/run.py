@@ -7,8 +7,7 @@ import re
 
 import click
 
-from chronos_secrets.cli import output, trust
-from chronos_secrets.cli.choices import nearest
+from chronos_secrets.cli import choices, output, trust
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, UsageError
@@ -24,11 +23,15 @@ _HINT = "chronos-secrets run --destination ID -- CMD    (or --with ID)"
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("--destination", metavar="ID", help="The variables that this dotenv destination sets.")
+@click.option(
+    "--destination", metavar="ID", shell_complete=choices.destinations,
+    help="The variables that this dotenv destination sets.",
+)  # fmt: skip
 @click.option(
     "--with",
     "wanted",
     metavar="ID[.FIELD][=NAME]",
+    shell_complete=choices.credentials,
     multiple=True,
     help="A credential: each field as ID_FIELD, one field, or under another name. May be given again.",
 )
@@ -72,7 +75,7 @@ def _environment(session: Session, destination: str | None, wanted: tuple[str, .
     drafts = []
     if destination is not None:
         if destination not in inventory.destinations:
-            hint = nearest(destination, inventory.destinations)
+            hint = choices.nearest(destination, inventory.destinations)
             raise UsageError(f"there is no destination '{destination}'", hint=hint)
         drafts = [session.draft(inventory.destinations[destination])]
         environment.require_dialect(drafts[0].destination, inventory)
@@ -88,7 +91,9 @@ def _asked(text: str, inventory: Inventory) -> Wanted:
     found = _WANTED.fullmatch(text)
     identifier, field, name = found.groups() if found else (text, None, None)
     if identifier not in inventory.credentials:
-        raise UsageError(f"there is no credential '{identifier}'", hint=nearest(identifier, inventory.credentials))
+        raise UsageError(
+            f"there is no credential '{identifier}'", hint=choices.nearest(identifier, inventory.credentials)
+        )
     credential = inventory.credentials[identifier]
     if field is not None and field not in credential.fields:
         hint = f"its fields: {', '.join(credential.fields)}"

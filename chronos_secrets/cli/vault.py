@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 import click
 
-from chronos_secrets.cli import memory, output
+from chronos_secrets.cli import PATH, memory, output
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import EntryMissing, InventoryInvalid, Refused
@@ -23,7 +23,9 @@ GROUPS = ("AWS", "Database", "SSH Keys", "Third-Party", "Domain & DNS")
 
 
 @click.command()
-@click.option("--from", "source", metavar="FILE.kdbx", help="Make a first inventory.yaml from this vault instead.")
+@click.option(
+    "--from", "source", metavar="FILE.kdbx", type=PATH, help="Make a first inventory.yaml from this vault instead."
+)
 @opens_vault
 @with_session
 def init(session: Session, source: str | None) -> None:

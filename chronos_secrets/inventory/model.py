@@ -19,7 +19,7 @@ MODES = (0o400, 0o440, 0o600, 0o640)
 
 _COMMANDS = """
     init check doctor get list render run trust unlock forget due done history schedule rotate vault emergency backup
-    cloud scan redact hook config
+    cloud scan redact hook config completion
 """
 COMMANDS = frozenset(_COMMANDS.split())
 """The first words of the command line; a task's `run` begins with one of them."""

@@ -1,4 +1,4 @@
-"""docs/reference.md and docs/inventory.schema.json, generated from the program itself; a test keeps them current."""
+"""docs/reference.md, docs/inventory.schema.json and the manual page, generated from the program itself; a test keeps them current."""
 
 import json
 import re
@@ -100,6 +100,14 @@ def _dialect_rows() -> Iterator[str]:
     yield "| `file` | the exact bytes of one field |"
 
 
+def exit_meanings() -> dict[Exit, str]:
+    """What each exit status says."""
+    return dict(_MEANINGS)
+
+
 if __name__ == "__main__":
+    from tests.support.manual import manual
+
+    (DOCS / "chronos-secrets.1").write_text(manual())
     (DOCS / "reference.md").write_text(reference())
     (DOCS / "inventory.schema.json").write_text(published_schema())

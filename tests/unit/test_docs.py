@@ -1,10 +1,14 @@
 """What the documents say is what the program does."""
 
 import re
+import subprocess
 from pathlib import Path
 
+import click
+
 from chronos_secrets.errors import Exit
-from tests.support import reference
+from tests.support import manual, reference
+from tests.support.programs import require
 
 TOP = Path(__file__).parents[2]
 
@@ -15,6 +19,22 @@ def test_the_generated_reference_is_current():
 
 def test_the_published_schema_is_current():
     assert (TOP / "docs/inventory.schema.json").read_text() == reference.published_schema(), "run: make docs"
+
+
+def test_the_manual_page_is_current():
+    assert (TOP / "docs/chronos-secrets.1").read_text() == manual.manual(), "run: make docs"
+
+
+def test_the_manual_page_is_good_roff_in_which_every_option_can_be_found():
+    page = ("groff", "-man", "-Tutf8", "-P-cbou", "-ww", str(TOP / "docs/chronos-secrets.1"))
+    require("groff")
+    shown = subprocess.run(page, capture_output=True, text=True, check=True)
+    assert shown.stderr == ""
+    for words, command in reference.commands():
+        assert words in shown.stdout
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.opts[0] in shown.stdout, f"{words} {option.opts[0]}"
 
 
 def test_the_readme_names_every_exit_status():
