@@ -18,7 +18,7 @@ _IDS = ("chronos-secrets", "chronos-secrets-commit-msg", "chronos-secrets-push")
 @pytest.fixture
 def framework(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """A repository for the real framework, which may not reach the network."""
-    monkeypatch.setenv("PATH", f"{Path(require('pre-commit')).parent}:{repo.tool.bin}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{repo.tool.bin}:{Path(require('pre-commit')).parent}:{os.environ['PATH']}")
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     return repo
