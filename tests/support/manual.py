@@ -66,7 +66,8 @@ def _section(words: str, command: click.Command) -> Iterator[str]:
 
 
 def _usage(words: str, command: click.Command) -> Iterator[str]:
-    pieces = command.collect_usage_pieces(click.Context(command, info_name=words))
+    context = click.Context(command, info_name=words, help_option_names=["-h", "--help"])  # a command keeps the first
+    pieces = command.collect_usage_pieces(context)
     yield f"\\fB{_plain(words)}\\fR {_plain(' '.join(pieces))}"
 
 
