@@ -57,9 +57,7 @@ def _site(url: str) -> str:
 def _ask(site: str, path: str, authorization: str) -> tuple[int, bytes]:
     """The status and the body of the answer. Raises TargetFailed where there is none."""
     headers = {"Accept": "application/json", "Authorization": authorization}
-    opener = (
-        urllib.request.OpenerDirector()
-    )  # with nothing that follows a redirection, to which the token would go, too
+    opener = urllib.request.OpenerDirector()  # an empty one follows no redirection, which would carry the token on
     for handler in (urllib.request.ProxyHandler(), urllib.request.HTTPSHandler(context=ssl.create_default_context())):
         opener.add_handler(handler)
     try:

@@ -17,6 +17,8 @@ from chronos_secrets.errors import Exit
 from chronos_secrets.review import live
 from chronos_secrets.review.live import Tried
 from chronos_secrets.secret import Secret
+from chronos_secrets.systems import forward
+from chronos_secrets.systems.hosts import Ssh
 from chronos_secrets.vault.entries import Attribute
 from tests.support import chronos
 from tests.support.commands import Aviary
@@ -206,6 +208,14 @@ def _role(birds: Database, nest: Nest, *, known: bool = True) -> None:
     birds.role(name, nest.values["db.password"] if known else "another")
 
 
+def _program(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of this name that comes first in PATH."""
+    (folder / "programs").mkdir()
+    (folder / "programs" / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "programs" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}/programs:{os.environ['PATH']}")
+
+
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
@@ -359,6 +369,16 @@ def test_a_forward_that_ends_nowhere_and_a_host_that_is_not_known_are_said_with_
     assert "\nhint for db: ssh far-away    (answer yes only if" in nest.run("check", "--live").err
 
 
+def test_a_forward_that_nobody_uses_starts_no_ssh(monkeypatch: pytest.MonkeyPatch):
+    """Nor one that is ended at once, which no look at the machine would tell."""
+    started: list[object] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **_: started.append(given))
+    with forward.forwarded(Ssh("far-away"), 5432, name="nobody") as folder:
+        assert [each.name for each in folder.iterdir()] == ["nobody"]
+    assert not folder.exists()
+    assert not started
+
+
 def test_a_database_that_is_reached_straight_is_where_ssh_says_the_host_is(nest: Nest, birds: Database, reach: Reach):
     reach("HostName 127.0.0.1")
     nest.database(5432, host="far", connect=f"{{via: direct, port: {birds.port}}}")
@@ -412,10 +432,21 @@ def test_an_account_that_may_run_nothing_still_takes_the_key(nest: Nest, reach: 
 
 
 def test_a_host_behind_a_jump_is_reached_by_the_persons_own_configuration(nest: Nest, reach: Reach):
-    reach("ProxyJump deploy", f"HostName 127.0.0.1\n    Port {reach.far.port}")
     nest.host()
     nest.remake_vault(key__private_key=reach.own_key)
+    direct = f"HostName 127.0.0.1\n    Port {reach.far.port}"
+    reach("ProxyJump deploy", direct)
     assert nest.live()[1]["key"] == (WORKS, "far-away lets it in")
+    reach("ProxyJump away", direct)
+    assert nest.live()[1]["key"][0] == AWAY
+
+
+def test_a_host_that_lets_everybody_in_proves_nothing(nest: Nest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As some networks do, which know who calls. The ssh here is a script that always succeeds."""
+    nest.host()
+    _program(tmp_path, "ssh", "true", monkeypatch)
+    status, told = nest.live()
+    assert (status, told["key"]) == (0, (UNTRIED, "far-away lets this machine in without the key"))
 
 
 def test_a_host_that_is_away_is_no_refusal(nest: Nest, reach: Reach):

@@ -220,6 +220,14 @@ def _certify(path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    uses = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign")
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+        **dict.fromkeys(uses, False),
+    )
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SITE)])
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -227,6 +235,8 @@ def _certify(path: Path) -> None:
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(SITE)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
