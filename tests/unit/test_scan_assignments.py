@@ -3,6 +3,7 @@
 import random
 import re
 import string
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,21 @@ def test_no_reason_repeats_the_value():
 def test_a_line_without_an_end_takes_no_longer_than_others(length):
     text = b'x="password' + b"a" * length + b'" password="' + b"b c" * (length // 3)
     assert assignments.find(text, b"a.js") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "stretch"),
+    [("a.yml", b"password="), ("a.csv", b"password="), ("a.py", b'password="'), ("a.py", b"getConnection("), (".netrc", b"password "),
+     ("a.sql", b"insert into x(password) values "), ("a.sh", b" -p"), ("a.js", b'{"token": "a", '), ("a.py", b'"abcd",x.getPassword()')],
+)  # fmt: skip
+def test_the_time_grows_with_the_text_and_not_with_its_square(path, stretch):
+    def spent(count: int) -> float:
+        text, begin = stretch * count, time.process_time()
+        assignments.find(text, path.encode())
+        return time.process_time() - begin
+
+    least = min(spent(4000) for _ in range(3))
+    assert spent(32_000) < 8 * 4 * least + 0.2  # the square would be 64 times as much
 
 
 def test_strength_needs_a_least_length_by_kind():
