@@ -137,7 +137,8 @@ def _after_quoted_name(text: bytes, left: int, right: int) -> "Span | None":
 
 
 def _assigned(text: bytes, left: int, right: int, *, bare: bool) -> "Span | None":
-    if text.rfind(b"${", max(0, left - 40), left) >= 0 and (default := _DEFAULT.match(text, right)):
+    opened = text.rfind(b"${", max(0, left - 40), left)
+    if opened >= 0 and b"}" not in text[opened:left] and (default := _DEFAULT.match(text, right)):
         return default.span(1)
     if next_line := _NEXT_LINE.match(text, right):
         at = next_line.end()
@@ -145,7 +146,10 @@ def _assigned(text: bytes, left: int, right: int, *, bare: bool) -> "Span | None
     assigned = _ASSIGNED.match(text, right)
     if not assigned or ((call := assigned.group(1)) and call.lower().startswith(_LOOKUPS)):
         return None
-    return _quoted(text, assigned.end()) or _unquoted(text, assigned, left, bare=bare)
+    quoted = _quoted(text, assigned.end())
+    if quoted and assigned.group().endswith(b"{") and text[quoted[1] + 1 : quoted[1] + 2] == b":":
+        return None  # the key of a table
+    return quoted or _unquoted(text, assigned, left, bare=bare)
 
 
 def _in_call(text: bytes, left: int, right: int, name: bytes) -> "Span | None":

@@ -78,7 +78,7 @@ _TERMS = frozenset(
 )
 _CIPHERS = (
     b"aes128-", b"aes192-", b"aes256-", b"aes-128", b"aes-192", b"aes-256", b"hmac-", b"rsa-sha", b"arcfour",
-    b"des3-", b"des-",
+    b"des3-", b"des-", b"pbkdf2with", b"pbewith",
 )  # fmt: skip
 # What people write where a secret will stand, and words that tests are full of.
 _FILLERS = (
@@ -107,6 +107,8 @@ def is_reference(value: bytes, *, quoted: bool) -> bool:
     if low.startswith(_ELSEWHERE) or low.startswith(_HASHED) or value.startswith(_PUBLIC):
         return True
     if any(part in value for part in _TEMPLATE) or any(part in value for part in (_TEXT_CODE if quoted else _CODE)):
+        return True
+    if value.count(b"|") > 2 and value.count(b"|") * 8 > len(value):  # alternatives of a regular expression
         return True
     return bool(_SHAPE.search(value) or (not quoted and _CALL.search(value)))
 
