@@ -25,13 +25,13 @@ _WRAPPED = (
 )
 _LOOKUPS = (  # a function of such a name gets what its argument names, or makes something else of it
     b"get", b"find", b"query", b"by", b"fetch", b"load", b"read", b"open", b"require", b"import", b"split", b"join",
-    b"match", b"replace", b"sub", b"test", b"search", b"exec", b"compile", b"re", b"format", b"path", b"url", b"uri",
-    b"column", b"label", b"env", b"hash", b"md5", b"sha", b"param", b"tr", b"gettext", b"ngettext", b"i18n",
-    b"l10n", b"msg", b"message", b"input", b"prompt", b"ask", b"print", b"log", b"echo", b"select", b"el", b"lookup",
-    b"option", b"opt", b"arg", b"conf", b"cfg", b"var", b"ref", b"name", b"attr", b"key", b"id", b"is", b"has",
-    b"strip",
-    b"rstrip", b"trim", b"index", b"count", b"encode", b"decode", b"q", b"_", b"t", b"setting", b"property", b"prop",
-    b"request", b"mock", b"any", b"eq", b"secret_", b"on", b"use", b"inject", b"value", b"exists", b"isset", b"pack",
+    b"match", b"replace", b"sub", b"test", b"search", b"exec", b"compile", b"re", b"format", b"path", b"url",
+    b"uri", b"column", b"label", b"env", b"hash", b"md5", b"sha", b"param", b"tr", b"gettext", b"ngettext", b"i18n",
+    b"l10n", b"msg", b"message", b"input", b"prompt", b"ask", b"print", b"log", b"echo", b"select", b"el",
+    b"lookup", b"option", b"opt", b"arg", b"conf", b"cfg", b"var", b"ref", b"name", b"attr", b"key", b"id", b"is",
+    b"has", b"strip", b"rstrip", b"trim", b"index", b"count", b"encode", b"decode", b"q", b"_", b"t", b"setting",
+    b"property", b"prop", b"request", b"mock", b"any", b"eq", b"secret_", b"on", b"use", b"inject", b"value",
+    b"exists", b"isset", b"pack",
 )  # fmt: skip
 _ASSIGNED = Lazy(
     _CLOSE + rb"(?:" + _TYPE + rb"[ \t]{0,4}:?=(?!=)|[ \t]{0,24}" + _SIGN + rb")"
