@@ -1,5 +1,6 @@
 """Secrets that their place gives away, and what only looks like one. Values are made when the tests run."""
 
+import base64
 import random
 import re
 import string
@@ -221,6 +222,35 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(path, stretch):
 
     least = min(spent(4000) for _ in range(3))
     assert spent(32_000) < 8 * 4 * least + 0.2  # the square would be 64 times as much
+
+
+_HEX = _random("0123456789abcdef", 40)
+_UUID = "-".join(_random("0123456789abcdef", length) for length in (8, 4, 4, 4, 12))
+NOT_LIKELY = {
+    "a type of a namespace": ("a.json", f'"AWS::IAM::AccessKey": "{_HEX}"'),
+    "a digest beside a password": ("a.json", f'"password": "{_HEX}"'),
+    "an identifier beside a token": ("a.json", f'"requestToken": "{_UUID}"'),
+    "a user that is the password, in a header": (
+        "a.http",
+        f"Authorization: Basic {base64.b64encode(b'kqzvwxbj:kqzvwxbj').decode()}",
+    ),
+    "a value that says it is an example": ("a.py", f'secret = "{MIXED[:12]}EXAMPLE{MIXED[12:]}"'),
+    "a user that is the password": ("a.txt", "https://kqzvwx:kqzvwx@example.org/"),
+    "a port and a host": ("a.txt", "see https://example.org:8734651@2"),
+    "a cookie against forgery": ("a.http", f"Cookie: csrf_session={MIXED}"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_LIKELY)
+def test_a_generated_value_may_be_something_else(what):
+    path, line = NOT_LIKELY[what]
+    assert Scanner().matches(line.encode(), path.encode()) == []
+
+
+def test_in_a_minified_line_what_is_near_a_name_means_nothing():
+    line = f'password=process.env.PASSWORD||"{MIXED}"'
+    assert Scanner().matches(line.encode(), b"a.js")
+    assert Scanner().matches(("x;" * 600 + line + ";x" * 600).encode(), b"a.js") == []
 
 
 def test_strength_needs_a_least_length_by_kind():
