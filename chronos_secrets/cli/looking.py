@@ -103,11 +103,9 @@ class Looking:
 
     def commit(self) -> None:
         """Look at what the next commit adds, with the allowances that it will have."""
-        from chronos_secrets.scan import git, staged
+        from chronos_secrets.scan import staged
 
-        content = git.output("cat-file", "blob", f":{ALLOWANCES}", accepted=(128,))  # 128: there is none
-        given = allowances.read(content, today=self._today)
-        here = self._repositories[b""] = Repository(b"", given)
+        here = self._repositories[b""] = Repository(b"", allowances.staged(today=self._today))
         for piece in staged.pieces():
             self.survey.look(piece, here.allowances)
             self.progress.show()

@@ -138,14 +138,7 @@ def _known() -> "tuple[list[Callable[[bytes], list[Match]]], list[str]]":
     from chronos_secrets.scan import known
 
     indexes = known.load()
-    notes = [
-        f"the vault of {index.project} was saved since its values were indexed: chronos-secrets check"
-        for index in indexes
-        if index.vault_changed()
-    ]
-    if not indexes:
-        notes.append("no vault was opened on this machine: its values are not looked for, other secrets are")
-    return [index.find for index in indexes], notes
+    return [index.find for index in indexes], list(known.notes(indexes))
 
 
 def _print(looking: Looking, notes: list[str], form: str, *, staged: bool, in_files: bool) -> None:

@@ -142,6 +142,19 @@ def read(content: bytes, *, today: str) -> Allowances:
     return Allowances(given, salt=salt, today=today)
 
 
+def staged(*, today: str = "") -> Allowances:
+    """The allowances of the staged file, which a commit is judged by. `today` is an ISO day, by default this one.
+
+    Raises what `read` raises.
+    """
+    from datetime import date
+
+    from chronos_secrets.scan import git
+
+    content = git.output("cat-file", "blob", f":{FILE.decode()}", accepted=(128,))  # 128: there is none
+    return read(content, today=today or date.today().isoformat())  # noqa: DTZ011  the day of the person who commits
+
+
 def added(content: bytes, *, rule: str, path: bytes, secret: bytes, until: str, reason: str) -> bytes:
     """`content` (empty for a new file) with one more line. Raises Trouble where the file or the new line is wrong.
 

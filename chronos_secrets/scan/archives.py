@@ -21,7 +21,8 @@ def _gzip(source: Whole, budget: Budget) -> "Iterator[Member]":
     import zlib
 
     errors = (OSError, EOFError, zlib.error)
-    yield "", Unpacking(gzip.GzipFile(fileobj=source, mode="rb"), lambda: source.total, errors, budget), ""  # type: ignore[call-overload]
+    opened = gzip.GzipFile(fileobj=source, mode="rb")  # type: ignore[call-overload]  # it only reads
+    yield "", Unpacking(opened, lambda: source.total, errors, budget), ""
 
 
 def _bzip2(source: Whole, budget: Budget) -> "Iterator[Member]":

@@ -25,6 +25,7 @@ _NAME_BYTES = b"etaoinsrhldcumfpgwybvkxjqz_.-$0123456789ETAOINSRHLDCUMFPGWYBVKXJ
 _LONG_AFTER_KEY = Lazy(rb"""keys?(?=[^\w$.-])[^\n]{1,40}?[a-z0-9+/_-]{16}|keys?[\w$.-]""")
 _MATERIAL = Lazy(rb"(?s).{1,80}?[A-Za-z0-9+/_-]{16}")  # what a bare key must be given, on this line or the next
 _REST_OF_NAME = Lazy(rb"[\w$.-]{1,80}")
+_LONG_VALUE = 200  # bytes; in a shorter one names are looked for, too: "host=a;password=b"
 _LONGEST_HALF = 80  # bytes of a name before and after its mark
 
 
@@ -86,8 +87,7 @@ def _named(text: bytes, left: int, right: int, *, bare: bool, strict: bool) -> t
         return nearby.find(text, left, right, kind, bare=bare), right
     found = _judged(text, span, kind, name)
     end = max(right, span[1])
-    inside = any(sign in text[span[0] : span[1]] for sign in (b"&", b"?", b"=", b":", b" ")) and span[1] - span[0] < 200
-    return found or nearby.find(text, left, end, kind, bare=False), right if inside else end
+    return found or nearby.find(text, left, end, kind, bare=False), end if end - right > _LONG_VALUE else right
 
 
 def _judged(text: bytes, span: tuple[int, int], kind: str, name: bytes) -> list[Match]:

@@ -12,24 +12,10 @@ if TYPE_CHECKING:
 
     from chronos_secrets.scan.unpacking import Budget, Reader
 
-_LOCKS = frozenset(
-    (
-        b"package-lock.json", b"npm-shrinkwrap.json", b"pnpm-lock.yaml", b"bun.lockb", b"deno.lock",
-        b"packages.lock.json", b"gradle.lockfile", b"go.sum", b"go.work.sum", b"package.resolved",
-        b"cartfile.resolved", b"cabal.project.freeze", b"stack.yaml.lock", b"requirements.lock.txt",
-        b"conda-lock.yml", b"gemfile.lock", b".terraform.lock.hcl", b"verification-metadata.xml",
-    )
-)  # fmt: skip
 _MOST_DEPTH = 4
 _MAY_BE_ARCHIVES = (
     b"PK", b"BZh", b"\x1f\x8b", b"\xfd7z", b"\x28\xb5", b"!<a", b"7z", b"Rar", b"\x04\x22", b"LZIP", b"MSCF",
 )  # fmt: skip
-
-
-def is_lock(path: bytes) -> bool:
-    """Whether a path is a lock file of a package manager: full of hashes, so that only exact formats count in it."""
-    name = path.rpartition(b"/")[2].lower()
-    return name in _LOCKS or name.endswith((b".lock", b"-lock.json", b"-lock.yaml", b".lock.json"))
 
 
 def pieces(path: bytes, source: "bytes | Reader") -> "Iterator[Piece | Unread]":

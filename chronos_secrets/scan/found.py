@@ -57,7 +57,7 @@ class Match:
 
     __slots__ = ("end", "level", "reason", "rule", "secret", "start")
 
-    def __init__(self, rule: str, level: str, start: int, end: int, secret: bytes, reason: str) -> None:  # noqa: PLR0917
+    def __init__(self, rule: str, level: str, start: int, end: int, secret: bytes, reason: str) -> None:  # noqa: PLR0917  a record
         self.rule, self.level, self.start, self.end, self.secret, self.reason = rule, level, start, end, secret, reason
 
     def __repr__(self) -> str:

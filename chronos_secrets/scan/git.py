@@ -36,7 +36,23 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_REMOVED)} | _SETTINGS
 
 
-class Process:
+class Closing:
+    """What ends by itself when its `with` block does. `contextlib.closing` would be one more import."""
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(
+        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        raise NotImplementedError
+
+
+class Process(Closing):
     """A running git. Read `out`, then call `finish`; as a context manager it leaves nothing running.
 
     `stdin`: a descriptor to read from, else there is nothing to read. With `asked`, `ask` writes to it.
@@ -48,7 +64,7 @@ class Process:
         self._args, self._code = args, None if args else 0
         ours, self._ask = os.pipe() if asked else _NO_PIPE
         read, write = os.pipe()
-        self.out: BufferedReader = open(read, "rb", 1 << 17)  # type: ignore[assignment]  # noqa: SIM115 (see `close`)
+        self.out: BufferedReader = open(read, "rb", 1 << 17)  # type: ignore[assignment]  # noqa: SIM115  `close` ends it
         self._said = os.memfd_create("git") if hasattr(os, "memfd_create") else os.open(os.devnull, os.O_RDWR)
         source = stdin if ours is None else ours
         actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, self._said, 2)]
@@ -69,14 +85,6 @@ class Process:
             os.close(write)
             if ours is not None:
                 os.close(ours)
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(
-        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
-    ) -> None:
-        self.close()
 
     def ask(self, request: bytes) -> None:
         """Write to its standard input. The caller sees to it that not more waits there than fits into a pipe."""
@@ -198,19 +206,11 @@ class Object:
             self._process.out.read(1)
 
 
-class Batch:
+class Batch(Closing):
     """Objects by their id through one `cat-file --batch`. Big ones are streamed. To be closed, or used in `with`."""
 
     def __init__(self) -> None:
         self._process = Process("cat-file", "--batch", asked=True)
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(
-        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End git."""

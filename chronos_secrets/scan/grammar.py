@@ -25,13 +25,13 @@ _WRAPPED = (
 )
 _LOOKUPS = (  # a function of such a name gets what its argument names, or makes something else of it
     b"get", b"find", b"query", b"by", b"fetch", b"load", b"read", b"open", b"require", b"import", b"split", b"join",
-    b"match", b"replace", b"sub", b"test", b"search", b"exec", b"compile", b"re", b"format", b"path", b"url", b"uri",
-    b"column", b"label", b"env", b"hash", b"md5", b"sha", b"param", b"tr", b"gettext", b"ngettext", b"i18n",
-    b"l10n", b"msg", b"message", b"input", b"prompt", b"ask", b"print", b"log", b"echo", b"select", b"el", b"lookup",
-    b"option", b"opt", b"arg", b"conf", b"cfg", b"var", b"ref", b"name", b"attr", b"key", b"id", b"is", b"has",
-    b"strip",
-    b"rstrip", b"trim", b"index", b"count", b"encode", b"decode", b"q", b"_", b"t", b"setting", b"property", b"prop",
-    b"request", b"mock", b"any", b"eq", b"secret_", b"on", b"use", b"inject", b"value", b"exists", b"isset", b"pack",
+    b"match", b"replace", b"sub", b"test", b"search", b"exec", b"compile", b"re", b"format", b"path", b"url",
+    b"uri", b"column", b"label", b"env", b"hash", b"md5", b"sha", b"param", b"tr", b"gettext", b"ngettext", b"i18n",
+    b"l10n", b"msg", b"message", b"input", b"prompt", b"ask", b"print", b"log", b"echo", b"select", b"el",
+    b"lookup", b"option", b"opt", b"arg", b"conf", b"cfg", b"var", b"ref", b"name", b"attr", b"key", b"id", b"is",
+    b"has", b"strip", b"rstrip", b"trim", b"index", b"count", b"encode", b"decode", b"q", b"_", b"t", b"setting",
+    b"property", b"prop", b"request", b"mock", b"any", b"eq", b"secret_", b"on", b"use", b"inject", b"value",
+    b"exists", b"isset", b"pack",
 )  # fmt: skip
 _ASSIGNED = Lazy(
     _CLOSE + rb"(?:" + _TYPE + rb"[ \t]{0,4}:?=(?!=)|[ \t]{0,24}" + _SIGN + rb")"
@@ -137,7 +137,8 @@ def _after_quoted_name(text: bytes, left: int, right: int) -> "Span | None":
 
 
 def _assigned(text: bytes, left: int, right: int, *, bare: bool) -> "Span | None":
-    if text.rfind(b"${", max(0, left - 40), left) >= 0 and (default := _DEFAULT.match(text, right)):
+    opened = text.rfind(b"${", max(0, left - 40), left)
+    if opened >= 0 and b"}" not in text[opened:left] and (default := _DEFAULT.match(text, right)):
         return default.span(1)
     if next_line := _NEXT_LINE.match(text, right):
         at = next_line.end()
@@ -145,7 +146,10 @@ def _assigned(text: bytes, left: int, right: int, *, bare: bool) -> "Span | None
     assigned = _ASSIGNED.match(text, right)
     if not assigned or ((call := assigned.group(1)) and call.lower().startswith(_LOOKUPS)):
         return None
-    return _quoted(text, assigned.end()) or _unquoted(text, assigned, left, bare=bare)
+    quoted = _quoted(text, assigned.end())
+    if quoted and assigned.group().endswith(b"{") and text[quoted[1] + 1 : quoted[1] + 2] == b":":
+        return None  # the key of a table
+    return quoted or _unquoted(text, assigned, left, bare=bare)
 
 
 def _in_call(text: bytes, left: int, right: int, name: bytes) -> "Span | None":

@@ -9,9 +9,7 @@ from chronos_secrets.scan.staged import Change, Changes, missing, parsed, standi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Found = tuple["Commit", Piece | Unread]
 
@@ -100,20 +98,6 @@ def _raw(fields: "Iterator[bytes]") -> tuple[list[bytes], bytes]:
     return raw, b""
 
 
-def in_head(secrets: "Collection[bytes]") -> set[bytes]:
-    """Which of these HEAD's tree still holds, in any file and in any wrapping. Raises Trouble where git cannot tell."""
-    wanted, held = {*secrets}, set[bytes]()
-    names = _blobs_of("HEAD") if wanted else []
-    with Versions() as versions:
-        for path, name in names:
-            for piece in versions.all_of(path, name):
-                if isinstance(piece, Piece):
-                    held.update([each for each in wanted - held if each in piece.text])
-            if held == wanted:
-                break
-    return held
-
-
 def _blobs_of(tree: str) -> list[tuple[bytes, bytes]]:
     """Path and id of each blob below a tree."""
     fields = git.output("ls-tree", "-r", "-z", tree).split(b"\0")[:-1]
@@ -147,7 +131,7 @@ def tagged(name: bytes, ref: bytes, versions: "Versions") -> "Iterator[Found]":
         yield from _each(commit, versions.all_of(ref, name))
 
 
-class Versions:
+class Versions(git.Closing):
     """The blobs of a history, each read about once: the one before a change is the result of an older one.
 
     To be closed, or used in `with`.
@@ -161,14 +145,6 @@ class Versions:
         self._size = 0
         self._seen: set[int] = set()
         self._missing: frozenset[bytes] | None = None
-
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(
-        self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End git."""

@@ -8,6 +8,7 @@ It never falls silent: whatever goes wrong is said in a sentence, and blocks. No
 a usual commit takes less than 0.1 CPU seconds.
 """
 
+import gc
 import os
 import sys
 
@@ -15,12 +16,10 @@ from chronos_secrets.scan.found import Piece, Trouble, Unread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from chronos_secrets.scan.allow import Allowances
     from chronos_secrets.scan.engine import Scanner
     from chronos_secrets.scan.found import Finding
-    from chronos_secrets.scan.known import Index
 
 CLEAN, FOUND, USAGE, BLOCKED, BUG, INTERRUPTED = 0, 1, 2, 5, 70, 130
 """Exit statuses, as everywhere in chronos-secrets: 5 is a refusal."""
@@ -28,6 +27,7 @@ CLEAN, FOUND, USAGE, BLOCKED, BUG, INTERRUPTED = 0, 1, 2, 5, 70, 130
 
 def main(argv: "Sequence[str]") -> int:
     """Run the hook named in argv[0]; returns its exit status. Everything is said on standard error."""
+    gc.disable()  # nothing of a commit is worth collecting, and looking for it costs a quarter of the time
     name = argv[0] if argv else "hook"
     try:
         return _run(name, list(argv[1:]))
@@ -90,6 +90,7 @@ def _scanned(scanner: "Scanner", pieces: "Iterable[Piece | Unread]") -> _Seen:
 def _pushed(scanner: "Scanner", remote: str) -> _Seen:
     from chronos_secrets.scan import pushed
 
+    gc.enable()  # a push may be long
     lines = b"" if sys.stdin is None else sys.stdin.buffer.read()
     seen = _Seen()
     for commit, piece in pushed.pieces(remote, lines):
@@ -109,25 +110,17 @@ def _scanner(*, required: bool, notes: bool = True) -> "Scanner":
             "this project's vault was never opened on this machine, so its values are not known (scan.known: required)",
             hint="chronos-secrets check    (opens the vault and makes the index)",
         )
-    for note in _notes(indexes) if notes else ():
+    for note in known.notes(indexes) if notes else ():
         _say(f"note: {note}")
     return Scanner(known=[index.find for index in indexes])
-
-
-def _notes(indexes: "Sequence[Index]") -> "Iterator[str]":
-    if not indexes:
-        yield "no vault was opened on this machine: values of a vault are not looked for, other secrets are"
-    for index in indexes:
-        if index.vault_changed():
-            yield f"the vault of {index.project} was saved since its values were indexed: chronos-secrets check"
 
 
 def _report(name: str, seen: _Seen) -> int:
     if not seen.found and not seen.unread:
         return CLEAN
-    from chronos_secrets.scan import report
+    from chronos_secrets.scan import allow, report
 
-    allowances = _allowances()
+    allowances = allow.staged()  # what is committed is judged by what is committed with it
     findings = [each for piece, here in seen.found for each in allowances.split(piece, here)[0]]
     unread = [each for each in seen.unread if not allowances.covers(each)]
     if name == "pre-push":
@@ -147,16 +140,6 @@ def _report(name: str, seen: _Seen) -> int:
     lines += ["", f"{name} is blocked: {' and '.join(filter(None, counted))}."]
     _say("\n".join([*lines, *report.advice(findings, unread, staged=name == "pre-commit")]))
     return FOUND
-
-
-def _allowances() -> "Allowances":
-    """Those of the staged `.chronos-allow`: what is committed is judged by what is committed with it."""
-    from datetime import date
-
-    from chronos_secrets.scan import allow, git
-
-    content = git.output("cat-file", "blob", f":{allow.FILE.decode()}", accepted=(128,))  # 128: there is none
-    return allow.read(content, today=date.today().isoformat())  # noqa: DTZ011  the day of the person who commits
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -17,6 +17,10 @@ from chronos_secrets.scan import sealed
 from chronos_secrets.scan.found import CERTAIN, Match, Trouble
 from chronos_secrets.scan.windows import WINDOW, hashed, plane, tables, windows
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 APPLICATION = "chronos-secrets"
 RULE = "known-value"
 FILL = b"\n" * (WINDOW - 1)
@@ -228,6 +232,15 @@ def load() -> "list[Index]":
         if isinstance(index, Trouble):
             raise index
     return [index for _, index in found if isinstance(index, Index)]
+
+
+def notes(indexes: "Sequence[Index]") -> "Iterator[str]":
+    """What a person should know of the indexes that a scan goes by, for each a sentence."""
+    if not indexes:
+        yield "no vault was opened on this machine: values of a vault are not looked for, other secrets are"
+    for index in indexes:
+        if index.vault_changed():
+            yield f"the vault of {index.project} was saved since its values were indexed: chronos-secrets check"
 
 
 def _read(project: str, path: str, key: str) -> "Index | Trouble":

@@ -27,7 +27,8 @@ _SCHEME_AHEAD = Lazy(rb"b(?=asic|earer)")
 _SCHEME = Lazy(rb"""(?i)(basic|bearer)[ :]{1,3}["']?([A-Za-z0-9+/=._~-]{8,2048})(?=["'`\s\\<,;)}\]]|$)""")
 _COOKIE = Lazy(rb"""(?i)cookie["'`\]]{0,3}\s{0,2}[:=,]\s{0,2}["'`]{0,3}([\w.-]{1,60}=[^\n"'`]{16,1500})""")
 _IN_COOKIE = Lazy(rb"(?i)((?:[\w.-]{0,30}(?:sess|auth|token|jwt|remember)[\w.-]{0,20})|\w{0,12}sid)=([^\s;,]{16,1024})")
-_DSN = Lazy(rb"""(?<![\w.-])([\w.-]{1,64}):([^\s:/@"'`<>(){}$]{3,64})@(?:tcp|unix|udp)?\(""")
+_DSN = Lazy(rb"""(?<![\w.-])([\w.-]{1,64}):([^\s:/@"'`<>(){}$]{3,64})@tcp\($""")
+_TCP = Lazy(rb"@tcp\(")
 _GIVES = frozenset((b":", b"=", b",", b'"', b"'", b"`", b"]", b" ", b"\\"))  # what may follow a header's name
 _APP_ID = Lazy(rb"[?&]appid=([0-9a-f]{32})\b")
 _PASSWORD_FILES = {
@@ -58,8 +59,8 @@ def find(text: bytes, low: bytes, path: bytes, marks: "Sequence[int]") -> list[M
         if mark >= done:
             done = _at_mark(text, low, mark, found)
     if path.endswith(b".go") or grammar.may_be_bare(path):
-        for place in near(text, b"@tcp(", Lazy(rb"")):
-            found += _of_names(text, place.start())
+        for place in near(text, b"@tcp(", _TCP):
+            found += _of_names(text, place.start(), place.end())
     for ending, pattern in _PASSWORD_FILES.items():
         if path.endswith(ending):
             found += [match for each in pattern.finditer(text) for match in _of_url(each)]
@@ -88,9 +89,9 @@ def _of_url(match: "re.Match[bytes]") -> list[Match]:
     return values.match("url-password", match.span(2), secret, strength, "a URL carries a password")
 
 
-def _of_names(text: bytes, at: int) -> list[Match]:
-    """`user:password@tcp(host)`, as Go's drivers write it; `at` is where the at sign stands."""
-    found = _DSN.search(text, line_start(text, at, 130))
+def _of_names(text: bytes, at: int, end: int) -> list[Match]:
+    """`user:password@tcp(host)`, as Go's drivers write it; `@tcp(` is at [at, end)."""
+    found = _DSN.search(text, line_start(text, at, 130), end)
     return _of_url(found) if found else []
 
 

@@ -72,7 +72,7 @@ class Whole:
     def file(self) -> "BinaryIO":
         """The same as a file to be read at any place. Raises BrokenArchive where it would not fit into memory."""
         if self._rest is not None and hasattr(self._rest, "seek"):
-            return self._rest  # type: ignore[return-value]
+            return self._rest  # type: ignore[return-value]  # a reader that can seek is a file
         data = self.read(MOST_HELD + 1)
         if len(data) > MOST_HELD:
             raise BrokenArchive(f"it is larger than {MOST_HELD >> 20} MB")

@@ -34,9 +34,8 @@ _PUBLIC = (
     b"AAAAB3NzaC1", b"AAAAC3NzaC1", b"AAAAE2VjZHNh", b"urn:", b"oid:",
 )  # fmt: skip
 _TEMPLATE = (
-    b"${", b"$(", b"{{", b"}}", b"<%", b"%>", b"#{", b"$[[", b"%(", b"%s", b"%d", b"%v", b"%@", b"</", b"{}",
-    b"<<", b"{$", b"aws4_request",
-    b"{0}", b"{1}",
+    b"${", b"$(", b"{{", b"}}", b"<%", b"%>", b"#{", b"$[[", b"%(", b"%s", b"%d", b"%v", b"%@", b"</", b"{}", b"<<",
+    b"{$", b"aws4_request", b"{0}", b"{1}",
 )  # fmt: skip
 _TEXT_CODE = (
     b"&#", b"&lt;", b"&quot;", b"()", b"->", b"=>", b"\\d", b"\\w", b"\\s", b"\\S", b"\\W", b"\\D", b"[^", b".*", b".+",
@@ -65,8 +64,7 @@ _DOMAIN = Lazy(rb"^@?[\w-]+(?:\.[\w-]+){2,}$|@[\w-]+\.[\w.]+$")
 _ENDINGS = frozenset(
     b"py js ts tsx jsx json yaml yml xml html htm css scss java go rb php c cs cpp h sh md txt pem key crt cer p12 jks "
     b"pfx properties conf cfg ini env png jpg jpeg svg gif pdf log sql csv toml lock bin dat pub asc gpg kdbx war "
-    b"jar ova "
-    b"zip tar gz tgz mp3 mp4 ttf woff woff2 com org net io exe dll so tmpl erb vue local".split()
+    b"jar ova zip tar gz tgz mp3 mp4 ttf woff woff2 com org net io exe dll so tmpl erb vue local".split()
 )
 _TERMS = frozenset(
     b"utf8 utf16 utf16le utf16be utf32 usascii ascii latin1 iso8859 iso88591 iso885915 base64 base64url binary hex md5 "
@@ -78,22 +76,22 @@ _TERMS = frozenset(
 )
 _CIPHERS = (
     b"aes128-", b"aes192-", b"aes256-", b"aes-128", b"aes-192", b"aes-256", b"hmac-", b"rsa-sha", b"arcfour",
-    b"des3-", b"des-",
+    b"des3-", b"des-", b"pbkdf2with", b"pbewith",
 )  # fmt: skip
 # What people write where a secret will stand, and words that tests are full of.
 _FILLERS = (
-    b"change-me", b"change_me", b"changeme", b"changeit", b"change-it", b"changethis", b"change-this", b"change_this",
-    b"placeholder", b"credential", b"correcthorse", b"correct-horse", b"opensesame", b"abracadabra", b"parameter",
-    b"undefined", b"incorrect", b"something", b"encrypted", b"anything", b"whatever", b"redacted", b"variable",
-    b"iloveyou", b"username", b"password", b"passphrase", b"passwort", b"passwd", b"kennwort", b"private", b"foobar",
-    b"setting", b"welcome", b"replace", b"example", b"removed", b"omitted", b"invalid", b"hunter2", b"letmein",
-    b"zxcvbn", b"default", b"testing", b"apikey", b"accesskey", b"api-key", b"api_key", b"masked", b"hidden", b"insert",
-    b"sample", b"unused", b"notset", b"not-set", b"not_set", b"dragon", b"monkey", b"string", b"config", b"secret",
-    b"secret", b"seekret", b"sekret", b"sekrit", b"qwerty", b"azerty", b"redact", b"qwert", b"dummy", b"wrong",
-    b"lorem", b"ipsum", b"fixme", b"token", b"login",
-    b"value", b"admin", b"guest", b"bogus", b"hello", b"world", b"passw", b"asdf", b"zxcv", b"your", b"fake", b"mock",
-    b"todo", b"none", b"null", b"auth", b"test", b"demo", b"root", b"blah", b"pass", b"user", b"xxx", b"aaaa", b"bbbb",
-    b"00000", b"11111", b"1q2w", b"qaz", b"foo", b"bar", b"baz", b"key", b"pwd", b"tbd",
+    b"change-me", b"change_me", b"changeme", b"changeit", b"change-it", b"changethis", b"change-this",
+    b"change_this", b"placeholder", b"credential", b"correcthorse", b"correct-horse", b"opensesame", b"abracadabra",
+    b"parameter", b"undefined", b"incorrect", b"something", b"encrypted", b"anything", b"whatever", b"redacted",
+    b"variable", b"iloveyou", b"username", b"password", b"passphrase", b"passwort", b"passwd", b"kennwort",
+    b"private", b"foobar", b"setting", b"welcome", b"replace", b"example", b"removed", b"omitted", b"invalid",
+    b"hunter2", b"letmein", b"zxcvbn", b"default", b"testing", b"apikey", b"accesskey", b"api-key", b"api_key",
+    b"masked", b"hidden", b"insert", b"sample", b"unused", b"notset", b"not-set", b"not_set", b"dragon", b"monkey",
+    b"string", b"config", b"secret", b"secret", b"seekret", b"sekret", b"sekrit", b"qwerty", b"azerty", b"redact",
+    b"qwert", b"dummy", b"wrong", b"lorem", b"ipsum", b"fixme", b"token", b"login", b"value", b"admin", b"guest",
+    b"bogus", b"hello", b"world", b"passw", b"asdf", b"zxcv", b"your", b"fake", b"mock", b"todo", b"none", b"null",
+    b"auth", b"test", b"demo", b"root", b"blah", b"pass", b"user", b"xxx", b"aaaa", b"bbbb", b"00000", b"11111",
+    b"1q2w", b"qaz", b"foo", b"bar", b"baz", b"key", b"pwd", b"tbd",
 )  # fmt: skip
 _MASKS = (b"***", b"...", b"____", b"----", b"####", b"??", b"xxxxx", b"XXXXX")
 _LEET = bytes.maketrans(b"01345789$@!", b"oieastbgsai")
@@ -107,6 +105,8 @@ def is_reference(value: bytes, *, quoted: bool) -> bool:
     if low.startswith(_ELSEWHERE) or low.startswith(_HASHED) or value.startswith(_PUBLIC):
         return True
     if any(part in value for part in _TEMPLATE) or any(part in value for part in (_TEXT_CODE if quoted else _CODE)):
+        return True
+    if value.count(b"|") > 2 and value.count(b"|") * 8 > len(value):  # alternatives of a regular expression
         return True
     return bool(_SHAPE.search(value) or (not quoted and _CALL.search(value)))
 

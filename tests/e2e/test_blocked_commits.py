@@ -140,7 +140,8 @@ def test_a_push_is_blocked_by_what_was_committed_without_the_hook(aviary, known,
     pushed = known.git("push", "far", "main", ok=False)
     assert pushed.returncode
     assert "pre-push is blocked" in pushed.stderr
-    assert known.git("rev-parse", "HEAD~1").stdout[:12] in pushed.stderr
+    assert f"{known.git('rev-parse', 'HEAD~1').stdout[:12]} of " in pushed.stderr
+    assert "not in HEAD now" in pushed.stderr
     assert aviary.values["db.password"] not in pushed.stderr
 
 
@@ -221,3 +222,32 @@ def test_a_scan_of_the_repository_leaves_out_what_git_ignores_and_a_named_path_d
     assert "new.txt:1" in whole.out
     assert "out/" not in whole.out
     assert "out/.env" in aviary.run("scan", ".").out
+
+
+def test_what_cannot_be_read_blocks_until_it_is_allowed_by_its_path(known):
+    (known.folder / "data.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(200))
+    known.git("add", "-f", "data.7z")
+    done = known.git("commit", "-q", "-m", "m", ok=False)
+    assert done.returncode
+    assert "1 unreadable file" in done.stderr
+    (known.folder / ".chronos-allow").write_text(f"chronos-allow 1 {'0' * 32}\nunreadable data.7z - - pictures\n")
+    known.git("add", ".chronos-allow")
+    known.git("commit", "-q", "-m", "m")
+
+
+def test_a_hook_that_was_installed_to_require_the_index_blocks_without_it(aviary, repository):
+    assert aviary.run("hook", "install", "--known", "required").status == 0
+    assert "scan.known: required" in repository.commit("nothing to see here\n")
+
+
+def test_a_note_is_said_once_a_commit(repository):
+    (repository.folder / "notes.txt").write_text("nothing\n")
+    repository.git("add", "notes.txt")
+    assert repository.git("commit", "-q", "-m", "m").stderr.count("note: ") == 1
+
+
+def test_with_nobody_to_hear_it_the_status_alone_blocks(known):
+    (known.folder / "a.py").write_text(f'key = "{_token()}"\n')
+    known.git("add", "a.py")
+    command = ["sh", "-c", "exec .git/hooks/pre-commit 2>&-"]
+    assert subprocess.run(command, cwd=known.folder, env=known.env, check=False).returncode == 1

@@ -953,16 +953,6 @@ def test_progress_is_told_commit_by_commit(repository):
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_whether_head_still_holds_a_secret_is_told_wherever_it_stands_now(repository):
-    repository.commit("a.zip", zipped({"x": MARK + b"1"}))
-    repository.commit("file", MARK + b"2\n" + MARK + b"3\n")
-    repository.commit("moved", MARK + b"2\n")
-    repository.commit("file", LINES)
-    secrets = [MARK + each for each in (b"1", b"2", b"3")]
-    assert history.in_head(secrets) == {*secrets[:2]}
-    assert history.in_head([]) == set()
-
-
 # --- a push
 
 

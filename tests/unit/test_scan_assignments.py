@@ -1,8 +1,10 @@
 """Secrets that their place gives away, and what only looks like one. Values are made when the tests run."""
 
+import base64
 import random
 import re
 import string
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,59 @@ def test_a_generated_value_is_found_where_secrets_are_written(path, number):
         text = PLACES[path][number].format(secret).encode()
         found = [match for match in Scanner().matches(text, path.encode()) if match.level == LIKELY]
         assert [text[match.start : match.end] for match in found] == [secret.encode()]
+
+
+NEARBY = {
+    "a.py": [
+        'os.environ.get("DB_PASSWORD") or "{}"', 'add("--password", type=str, default="{}")', "def password():\n    return '{}'",
+        'credentials = ("joe", "{}")', 'PASSWORDS = ["a", "{}"]', 'field.password_field.send_keys("{}")', '# password: {}',
+        'run(["tool", "--password", "{}"])',
+    ],
+    "a.js": ["const secret = process.env.JWT_SECRET || '{}';", "fireEvent.change(passwordInput, {{ target: {{ value: '{}' }} }})"],
+    "A.java": [
+        'public String getPassword() {{\n    return "{}";\n}}', '@Value("${{jwt.secret:{}}}")', 'when(user.getPassword()).thenReturn("{}");',
+        '.password("{{noop}}{}")', 'new User("joe", "{}")',
+    ],
+    "a.cs": ['public string Password {{ get; set; }} = "{}";', 'var p = Environment.GetEnvironmentVariable("PASSWORD") ?? "{}";'],
+    "a.go": ['sql.Open("mysql", "root:{}@tcp(db:3306)/x")'],
+    "a.ps1": ['$p = ConvertTo-SecureString "{}" -AsPlainText -Force'],
+    "a.yml": ["passwords:\n  - {}", "- {{ name: joe, password: {} }}", 'args: ["--password", "{}"]'],
+    "a.conf": ["requirepass {}", "  authentication-password {}"],
+    "a.md": ["- **Password**: `{}`", "the password is `{}`"],
+    "a.csv": ["name,password\njoe,{}", "id;user;password;mail\n1;joe;{};x@y"],
+    "a.xml": ["<name>password</name>\n<value>{}</value>"],
+    "a.sh": ["sudo -S ls <<< '{}'", "htpasswd -bc users joe {}", "rabbitmqctl add_user joe {}", "lftp -u joe,{} ftp://h"],
+    "a.bat": ["net user joe {} /add"],
+    ".netrc": ["machine h login joe password {}"],
+    ".pgpass": ["localhost:5432:db:joe:{}"],
+    "a.http": ["Cookie: JSESSIONID={}"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "number"), [(path, index) for path in NEARBY for index in range(len(NEARBY[path]))])
+def test_a_clearly_generated_value_is_found_near_a_word_for_a_secret(path, number):
+    text = NEARBY[path][number].format(MIXED).encode()
+    found = [match for match in Scanner().matches(text, path.encode()) if match.level == LIKELY]
+    assert [text[match.start : match.end] for match in found] == [MIXED.encode()]
+
+
+FAR = {
+    "a.py": [
+        '{{"password": "x", "id": "{}"}}', 'password(x); name = "{}"', 'token["{}"]', 'passwords = {{"{}": 1}}', 'key = "{}"[:3]',
+        'client_get(client, token, "api/v1/models/")', '("auth", "0006_group_enforced_2fa")', 'decode(password, "utf-16-le")',
+        'password_re = "^[a-zA-Z0-9]{{8,}}$"', 'get_translation("password", "Passwort")', 'password = Q("dp2keypass")',
+    ],
+    "a.rst": ["the file is identified by uuid", "passing pygit2 is new in 2014.7.0", "sudo: NOPASSWD: SMARTCTL"],
+    "locale/de.js": ['password: "Kqzvwxyj"'],
+    "a.yml": ["password: '{{$ZABBIX.PASSWORD}}'", "GPG_KEY: B42F6819007F00F88E364FD4036A9C25BF357DD4", "key: vmware.hv.cpu.usage[{{#URL}}]"],
+    "a.pl": ["use Role::Basic qw/with/;"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "number"), [(path, index) for path in FAR for index in range(len(FAR[path]))])
+def test_what_is_given_to_another_name_or_is_no_secret_is_not_found_nearby(path, number):
+    text = FAR[path][number].format("Zq7x" + MIXED[:6]).encode()
+    assert [match for match in assignments.find(text, path.encode()) if match.level == LIKELY] == []
 
 
 HARMLESS = {
@@ -149,6 +204,53 @@ def test_no_reason_repeats_the_value():
 def test_a_line_without_an_end_takes_no_longer_than_others(length):
     text = b'x="password' + b"a" * length + b'" password="' + b"b c" * (length // 3)
     assert assignments.find(text, b"a.js") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "stretch"),
+    [("a.yml", b"password="), ("a.csv", b"password="), ("a.py", b'password="'), ("a.py", b"getConnection("), (".netrc", b"password "),
+     ("a.sql", b"insert into x(password) values "), ("a.sh", b" -p"), ("a.js", b'{"token": "a", '), ("a.py", b'"abcd",x.getPassword()'),
+     ("a.py", b"password"), ("a.py", b"'password',"), ("a.py", b"password["), ("a.py", b"password: a "), ("a.py", b"\\"), ("a.py", b"  "),
+     ("a.py", b"cookie: a="), ("a.py", b"://a:b"), ("a.yml", b"a:b@tcp("), ("a.yml", b"password:\n  - "), ("a.sh", b"echo a | "),
+     ("a.xml", b"</password> "), ("a.xml", b'name="password" '), ("a.sql", b"identified by "), ("a.sh", b"sudo -S <<<")],
+)  # fmt: skip
+def test_the_time_grows_with_the_text_and_not_with_its_square(path, stretch):
+    def spent(count: int) -> float:
+        text, begin = stretch * count, time.process_time()
+        assignments.find(text, path.encode())
+        return time.process_time() - begin
+
+    least = min(spent(4000) for _ in range(3))
+    assert spent(32_000) < 8 * 4 * least + 0.2  # the square would be 64 times as much
+
+
+_HEX = _random("0123456789abcdef", 40)
+_UUID = "-".join(_random("0123456789abcdef", length) for length in (8, 4, 4, 4, 12))
+NOT_LIKELY = {
+    "a type of a namespace": ("a.json", f'"AWS::IAM::AccessKey": "{_HEX}"'),
+    "a digest beside a password": ("a.json", f'"password": "{_HEX}"'),
+    "an identifier beside a token": ("a.json", f'"requestToken": "{_UUID}"'),
+    "a user that is the password, in a header": (
+        "a.http",
+        f"Authorization: Basic {base64.b64encode(b'kqzvwxbj:kqzvwxbj').decode()}",
+    ),
+    "a value that says it is an example": ("a.py", f'secret = "{MIXED[:12]}EXAMPLE{MIXED[12:]}"'),
+    "a user that is the password": ("a.txt", "https://kqzvwx:kqzvwx@example.org/"),
+    "a port and a host": ("a.txt", "see https://example.org:8734651@2"),
+    "a cookie against forgery": ("a.http", f"Cookie: csrf_session={MIXED}"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_LIKELY)
+def test_a_generated_value_may_be_something_else(what):
+    path, line = NOT_LIKELY[what]
+    assert Scanner().matches(line.encode(), path.encode()) == []
+
+
+def test_in_a_minified_line_what_is_near_a_name_means_nothing():
+    line = f'password=process.env.PASSWORD||"{MIXED}"'
+    assert Scanner().matches(line.encode(), b"a.js")
+    assert Scanner().matches(("x;" * 600 + line + ";x" * 600).encode(), b"a.js") == []
 
 
 def test_strength_needs_a_least_length_by_kind():

@@ -17,6 +17,7 @@ import pytest
 
 from chronos_secrets.scan import added, content, encoded, texts, unpacking
 from chronos_secrets.scan.found import Piece, Unread
+from chronos_secrets.scan.places import is_lock
 
 MARK = b"the-needle-of-this-haystack"
 LONG = os.environ.get("CHRONOS_LONG") == "1"
@@ -660,9 +661,9 @@ def test_a_zip_file_on_disk_is_read_in_place(tmp_path):
     "path", [b"package-lock.json", b"a/yarn.lock", b"Cargo.lock", b"go.sum", b"x/uv.lock", b"pnpm-lock.yaml"]
 )
 def test_lock_files_are_known(path):
-    assert content.is_lock(path)
+    assert is_lock(path)
 
 
 @pytest.mark.parametrize("path", [b"lock", b"clock.py", b"package.json", b"go.mod", b"a.lock/file.py", b"locks.json"])
 def test_other_files_are_no_lock_files(path):
-    assert not content.is_lock(path)
+    assert not is_lock(path)

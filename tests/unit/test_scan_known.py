@@ -108,7 +108,9 @@ def test_a_value_of_several_words_is_found_however_short_they_are(pieces: tuple[
     secret = space.join(invented(length, SIGNS) for length in pieces)
     found = index(secret)
     for around in ("{}", "x{}y", "'{}' ", "\n{}\n", " {} "):
-        assert spans(found, around.replace("{}", secret).encode()) == [secret.encode()], around
+        (span,) = spans(found, around.replace("{}", secret).encode())
+        assert secret.encode() in span, around  # a quote at its end, in quotes, is SQL's doubled quote, too
+        assert len(span) <= len(secret.encode()) + 2, around
 
 
 def test_every_value_has_an_anchor_within_it():
