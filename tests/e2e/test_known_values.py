@@ -5,6 +5,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -376,6 +377,7 @@ def test_a_vault_that_is_saved_while_it_is_indexed_counts_as_saved_since(aviary:
 @pytest.mark.parametrize("place", ["state", "data"])
 def test_where_nothing_can_be_kept_one_line_says_so_and_the_command_goes_on(aviary: Aviary, place: str):
     folder = getattr(aviary, place).parent
+    shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("a file in the way")
     done = aviary.run("get", "db")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import chronos
-from tests.support.commands import Aviary, Done, in_process, snapshot
+from tests.support.commands import Aviary, Done, accept, in_process, snapshot
+from tests.support.remote import ssh_by
 from tests.support.vaults import CHEAP
 
 HEADER = "# chronos-secrets: {}. Made from the vault: edits are lost, except in a '# local:' block of a dotenv file.\n"
@@ -196,31 +198,51 @@ def test_to_writes_everything_into_one_folder_and_leaves_the_real_places_alone(a
 REMOTE = "  there: {host: far, path: /etc/there.env, dialect: sh, template: note.j2, owner: nobody-there, uses: {cipher: cipher}}\n"
 
 
-def test_a_destination_on_another_host_is_left_out_with_exit_8_and_the_others_are_written(aviary: Aviary):
+def away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `ssh` the real one, with a configuration by which no host can be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    config = folder / "ssh_config"
+    config.write_text(f"Host *\n    HostName 127.0.0.1\n    Port {port}\n")
+    ssh_by(config, folder / "bin", monkeypatch)
+
+
+@pytest.mark.parametrize("option", [(), ("--check",), ("--diff",), ("--dry-run",)])
+def test_a_host_that_is_away_is_said_before_anything_is_written(
+    aviary: Aviary, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+):
     aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
-    done = aviary.run("render")
-    assert done.status == 8
-    assert _states(done) == {**dict.fromkeys(("env", "note", "key-file", "ssh-config"), "written"), "there": "left out"}
-    assert "error: left out, because they belong on another host: there\n" in done.err
-    assert "hint: chronos-secrets render there --to DIR\n" in done.err
+    away(aviary.root, monkeypatch)
+    before = snapshot(aviary.folder)
+    done = aviary.run("render", *option, locked=True)  # nobody has to type a password to hear it
+    assert done.status == 7
+    assert "error: far-away cannot be reached: " in done.err
+    assert "; nothing was written\n" in done.err
+    assert "hint: ssh far-away true\n" in done.err
+    assert snapshot(aviary.folder) == before
 
 
-def test_the_hint_for_another_host_works_when_it_is_pasted(aviary: Aviary):
+def test_this_machines_files_alone_need_no_other_host(aviary: Aviary, monkeypatch: pytest.MonkeyPatch):
+    aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
+    away(aviary.root, monkeypatch)
+    (line,) = (line for line in aviary.run("render").err.splitlines() if "files alone: " in line)
+    done = aviary.run(*line.partition("files alone: chronos-secrets ")[2].split())
+    assert (done.status, done.err) == (0, "")
+    assert _states(done) == dict.fromkeys(("env", "note", "key-file", "ssh-config"), "written")
+
+
+def test_a_host_that_the_inventory_does_not_name_is_a_mistake(aviary: Aviary):
+    done = aviary.run("render", "--host", "fra")
+    assert (done.status, "hint: did you mean far?" in done.err) == (2, True)
+
+
+def test_what_belongs_on_another_host_can_be_brought_there_by_hand(aviary: Aviary, monkeypatch: pytest.MonkeyPatch):
     """The file's owner exists over there, and here it is only on its way."""
     aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
-    (hint,) = (line for line in aviary.run("render", "there").err.splitlines() if line.startswith("hint: "))
-    done = aviary.run(*hint.removeprefix("hint: chronos-secrets ").replace("DIR", "bring").split())
+    away(aviary.root, monkeypatch)
+    done = aviary.run("render", "there", "--to", "bring")
     assert (done.status, done.err) == (0, "")
     assert aviary.values["cipher.passphrase"] in (aviary.folder / "bring" / "there.env").read_text()
-
-
-@pytest.mark.parametrize(("option", "status"), [("--check", 8), ("--diff", 8), ("--dry-run", 0)])
-def test_what_is_left_out_is_said_without_writing_too(aviary: Aviary, option: str, status: int):
-    aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
-    aviary.run("render")
-    done = aviary.run("render", option)
-    assert done.status == status
-    assert _states(done)["there"] == "left out"
 
 
 # --- local lines and files of other people ----------------------------------------------------------------------------
@@ -251,6 +273,27 @@ def test_local_lines_are_no_drift_and_are_not_shown(aviary: Aviary):
     done = aviary.run("render", "--diff")
     assert done.status == 1
     assert "MY_TOKEN" not in done.text
+
+
+@pytest.mark.parametrize(
+    "line", ["DATABASE_PASSWORD=x", "export  DATABASE_PASSWORD='x'", "  DATABASE_PASSWORD = x", "DATABASE_PASSWORD: x"]
+)
+def test_a_local_block_may_not_set_again_what_the_vault_says(aviary: Aviary, line: str):
+    """It stands last, so every reader would take it."""
+    aviary.run("render")
+    aviary.env.write_text(f"{aviary.env.read_text()}# local:begin\nMINE=1\n{line}\n# local:end\n")
+    before = snapshot(aviary.root)
+    for option in ((), ("--check",), ("--diff",), ("--dry-run",)):
+        done = aviary.run("render", "env", *option)
+        assert done.status == 5
+        assert f"the local block of {aviary.env} sets DATABASE_PASSWORD again" in done.err
+    assert snapshot(aviary.root) == before
+
+
+def test_a_name_of_ours_within_a_quoted_local_value_sets_nothing(aviary: Aviary):
+    aviary.run("render")
+    aviary.env.write_text(f"{aviary.env.read_text()}# local:begin\nMINE='a\nDATABASE_PASSWORD=x\n'\n# local:end\n")
+    assert aviary.run("render", "env").status == 0
 
 
 def test_an_adopted_file_is_kept_byte_for_byte_in_the_state_folder(aviary: Aviary):
@@ -389,7 +432,7 @@ def test_after_commands_do_not_run_for_a_copy_elsewhere(aviary: Aviary):
 # --- Project Chronos --------------------------------------------------------------------------------------------------
 
 
-def test_project_chronos_is_rendered_and_the_servers_file_waits_for_its_host(tmp_path: Path):
+def test_project_chronos_is_rendered_and_the_servers_file_can_be_brought(tmp_path: Path):
     folder = tmp_path / "chronos"
     folder.mkdir()
     shutil.copy(chronos.INVENTORY, folder / "inventory.yaml")
@@ -402,9 +445,9 @@ def test_project_chronos_is_rendered_and_the_servers_file_waits_for_its_host(tmp
         vault, password.read_text(), kdf=CHEAP,
         values={"postgres-chronos.password": secret, "jira-token.token": token, "backup-cipher.passphrase": secret[::-1]},
     )  # fmt: skip
-    done = in_process("render", "--password-file", password, folder=folder)
-    assert done.status == 8
-    assert "belong on another host: pgbackrest" in done.err
+    accept(folder / "inventory.yaml")
+    done = in_process("render", "--host", "local", "--password-file", password, folder=folder)
+    assert (done.status, done.err) == (0, "")
     assert f"\nDATABASE_PASSWORD='{secret}'\n" in (folder / ".env").read_text()
     assert f"\nJIRA_API_TOKEN='{token}'\n" in (folder / ".env").read_text()
     assert "HostName 203.0.113.7" in (home / ".ssh/config.d/project-chronos").read_text()

@@ -15,7 +15,7 @@ _PASTE = ("xclip", "-selection", "clipboard", "-out")
 def screen() -> Iterator[str]:
     """An X server of its own; what DISPLAY says to its programs."""
     ours, theirs = os.pipe()
-    command = (require("Xvfb"), "-displayfd", str(theirs), "-screen", "0", "640x480x24", "-nolisten", "tcp")
+    command = (require("Xvfb"), "-displayfd", str(theirs), "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset")
     with subprocess.Popen(command, pass_fds=(theirs,), stderr=subprocess.DEVNULL) as server:
         os.close(theirs)
         try:
