@@ -42,6 +42,11 @@ def tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[s
     return _ids(context, incomplete, lambda inventory: inventory.tasks)
 
 
+def copies(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of copies, for a parameter's `shell_complete`."""
+    return _ids(context, incomplete, lambda inventory: inventory.vault.copies)
+
+
 def folders(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem[str]]":
     """Leaves it to the shell to complete the name of a folder, for a parameter's `shell_complete`."""
     from click.shell_completion import CompletionItem

@@ -1,13 +1,15 @@
 """What every command is wrapped in: its session, its options, and what follows its success."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 
 from chronos_secrets.cli import ARGUMENTS, PATH
 from chronos_secrets.cli.session import Session
+from chronos_secrets.errors import ChronosError
 from chronos_secrets.settings import Flags
 
 _DESCRIPTOR = click.IntRange(0, 2**31 - 1)  # what the system calls a file descriptor
@@ -27,7 +29,8 @@ def with_session(command: Command) -> Command:
         merged = Flags(*(here or before for here, before in zip(given, flags, strict=True)))
         password = {name: options.pop(name, None) for name in ("password_file", "password_fd")}
         session = Session(merged, **password, after_open=_remember)
-        status = command(session, *arguments, **options)
+        with _finished(session):
+            status = command(session, *arguments, **options)
         if not status:
             _tick(session)
         return status
@@ -39,6 +42,24 @@ def _remember(session: Session) -> None:
     from chronos_secrets.cli import memory
 
     memory.remember(session)
+
+
+@contextlib.contextmanager
+def _finished(session: Session) -> Iterator[None]:
+    """What follows a command that opened the vault, whether or not the command got where it wanted."""
+    try:
+        yield
+    except ChronosError:
+        _finish(session)
+        raise
+    _finish(session)
+
+
+def _finish(session: Session) -> None:
+    if session.vault_is_open:
+        from chronos_secrets.cli import memory
+
+        memory.finish(session)
 
 
 def _tick(session: Session) -> None:

@@ -17,9 +17,11 @@ from chronos_secrets.report import due as report
 from chronos_secrets.review import due as review
 from chronos_secrets.systems.history import Event
 
-RUNNABLE = frozenset(
-    {("check",), ("check", "--offline"), ("doctor",), ("render",), ("render", "--check"), ("vault", "upgrade")}
-)
+RUNNABLE = frozenset({
+    ("check",), ("check", "--offline"), ("doctor",), ("render",), ("render", "--check"),
+    ("emergency", "sheet"), ("emergency", "verify"), ("emergency", "drill"),
+    ("vault", "upgrade"), ("vault", "copy"), ("vault", "copies"), ("vault", "verify"), ("vault", "verify", "--all"),
+})  # fmt: skip
 """The command lines of tasks that this version has; a task with another one is shown as ticked by hand."""
 _FORMATS = ("table", "json", "markdown", "ics")
 
@@ -62,7 +64,7 @@ def due(
     session: Session, *, today: date | None, within: int | None, fail_on: str | None, unlock: bool,
     write_expiry: bool, form: str, as_json: bool,
 ) -> Exit:  # fmt: skip
-    """Say what is due: credentials to rotate and tasks to do, with what to do about each.
+    """Say what is due: credentials to rotate, tasks to do, copies to make, with what to do about each.
 
     Needs no password: it goes by the days that were seen when the vault was last open. Exit status 1 if anything is
     due, overdue, expired, stuck or unknown.
@@ -73,7 +75,8 @@ def due(
     if write_expiry:
         session.vault.require_writable()
     dates = memory.dates(session)
-    found = review.rows(session.inventory, dates.known if dates else {}, memory.ticks_now(session), today, RUNNABLE)
+    known, also = dates.known if dates else {}, _copies(session, today) + _emergency(session, today)
+    found = review.rows(session.inventory, known, memory.ticks_now(session), today, RUNNABLE, also=also)
     if write_expiry:
         memory.write_expiry(session, found)
     shown = found if within is None else review.within(found, within)
@@ -139,6 +142,26 @@ def verify(session: Session) -> Exit:
     if not text:
         output.say("the vault remembers nothing of this machine's log yet, so lines cut off its end are not found")
     return Exit.NO if lines else Exit.OK
+
+
+def _copies(session: Session, today: date) -> list[review.Row]:
+    """How the copies of the vault stand, by what this machine remembers of them."""
+    if not session.inventory.vault.copies:
+        return []
+    from chronos_secrets.cli import copying
+    from chronos_secrets.review import copies
+
+    return copies.rows(copying.standings(session), session.inventory.owner, today, session.zone)
+
+
+def _emergency(session: Session, today: date) -> list[review.Row]:
+    """How the emergency sheet and its drills stand."""
+    from chronos_secrets.review import sheet
+
+    if not sheet.wanted(session.inventory):
+        return []
+    last = memory.newest_sheet(session)
+    return sheet.rows(session.inventory, memory.ticks_now(session), memory.dates(session), last, today)
 
 
 def _local(at: datetime, zone: tzinfo) -> str:

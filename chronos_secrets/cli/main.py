@@ -44,6 +44,7 @@ COMMANDS = {
     "redact": Lazy("scan:redact", "Mask the secrets in a stream."),
     "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
+    "emergency": Lazy("emergency:emergency", "Make the sheet for the safe, and prove that it works."),
     "config": Lazy("config:config", "Say where things are on this machine."),
     "completion": Lazy("completion:completion", "Make a shell complete commands, options and ids."),
 }

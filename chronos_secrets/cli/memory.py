@@ -1,6 +1,7 @@
 """What this machine remembers of a project between commands, and how it reaches the vault and comes back.
 
-After every vault open or save, `remember` runs the steps of `AFTER_OPEN`, in that order.
+After every vault open or save, `remember` runs the steps of `AFTER_OPEN`, in that order; when a command that opened the
+vault ends, `finish` runs those of `AT_THE_END`.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from chronos_secrets.systems.history import Anchor, History
 if TYPE_CHECKING:
     from chronos_secrets.cli.session import Session
     from chronos_secrets.review.due import Row
+    from chronos_secrets.review.sheet import Printed
 
 _ANCHOR = "log."
 
@@ -82,6 +84,24 @@ def tick(session: "Session", task: str, day: date, detail: Mapping[str, str]) ->
     _store_ticks(session, {**ticks_now(session), task: day})
 
 
+def mark(session: "Session", name: str) -> None:
+    """Tick today what no task stands for, such as a drill. It was done: that it cannot be kept is only said."""
+    try:
+        _store_ticks(session, {**ticks_now(session), name: session.today})
+    except Refused as error:
+        output.say(f"this will count as not done: {error.message}")
+
+
+def newest_sheet(session: "Session") -> "Printed | None":
+    """The newest emergency sheet: of this machine's own, its history knows the moment, too."""
+    from chronos_secrets.review import sheet
+
+    found = sheet.printed(ticks_now(session))
+    made = [each for each in log(session).read().events if found and each.what == "emergency-sheet"]
+    at = max((each.at for each in made if found and each.subject == str(found.number)), default=None)
+    return found._replace(at=at) if found else None
+
+
 def save(session: "Session", *, changed: bool = False) -> None:
     """Give the vault this machine's ticks and the head of its log, save it, and remember what it holds now.
 
@@ -111,7 +131,7 @@ def anchor_text(session: "Session") -> str:
 
 def write_expiry(session: "Session", rows: list["Row"]) -> None:
     """Write each rotated credential's due date where KeePassXC shows it, but never over a date that a person set."""
-    due = {row.id: row.standing.due for row in rows if row.kind not in ("task", "account")}
+    due = {row.id: row.standing.due for row in rows if row.entry and row.kind != "account"}
     written = dates_of.write_expiry(session.inventory, session.values, due, session.zone, session.now())
     for credential in written:
         record(session, "expiry", credential)
@@ -129,7 +149,7 @@ def remember(session: "Session") -> None:
 def _refresh_dates(session: "Session") -> None:
     found = dates_of.from_vault(session.inventory, session.values, session.now())
     before = dates(session)
-    if before is None or before.known != found.known or before.at.date() != found.at.date():
+    if before is None or before[1:] != found[1:] or before.at.date() != found.at.date():
         dates_of.store(_path(session, "dates.json"), found)
 
 
@@ -152,6 +172,26 @@ def _refresh_known_values(session: "Session") -> None:
 
 
 AFTER_OPEN: tuple[Callable[["Session"], None], ...] = (_refresh_dates, _import_ticks, _refresh_known_values)
+
+
+def finish(session: "Session") -> None:
+    """What follows a command that opened the vault: its result is out, and no step changes its exit status."""
+    for step in AT_THE_END:
+        try:
+            step(session)
+        except KeyboardInterrupt:
+            output.say("interrupted; what was left to do is done by the next run")
+            return
+
+
+def _copy_changes(session: "Session") -> None:
+    if session.inventory.vault.copies:
+        from chronos_secrets.cli import copying
+
+        copying.after_command(session)
+
+
+AT_THE_END: tuple[Callable[["Session"], None], ...] = (_copy_changes,)
 
 
 def _path(session: "Session", name: str) -> Path:

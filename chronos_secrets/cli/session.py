@@ -53,6 +53,7 @@ class Session:
         self._password_fd = password_fd
         self._after_open = after_open
         self.log_head: Anchor | None = None  # of the audit log, once this command has written to it
+        self.opened_as: bytes | None = None  # SHA-256 of the vault file when this command opened it
         self._drafts: dict[str, Draft] = {}
         self._hosts: dict[str, Host] = {}
         _require_working_folder()
@@ -115,6 +116,7 @@ class Session:
         found = self._open(self.settings, ask_keyring=ask_keyring)
         _refuse_other_vault(found.vault, self.settings.state_folder)
         self.__dict__["vault"] = found.vault  # what follows an opening asks for it
+        self.opened_as = found.vault.digest
         self._after_open(self)
         return found
 
@@ -181,7 +183,7 @@ class Session:
         with store.named(path):
             kdbx.read_format(content)  # a file that is no vault is said before anybody types a password
         places = store.Places(locks=settings.locks, previous=settings.state_folder / "previous")
-        given = self._given_password() or _handed_over(settings)
+        given = self._given_password or _handed_over(settings)
         if given is not None:
             return Unlocked(store.Vault.open(path, self.key(given[0], settings), places), *given)
         remembered = _remembered(settings) if ask_keyring else None
@@ -204,23 +206,24 @@ class Session:
 
     def new_password(self, path: Path) -> Secret:
         """The password for a vault that is being made: from where the command says, else typed twice."""
-        given = self._given_password()
+        given = self._given_password
         return given[0] if given is not None else prompts.new_password(path)
 
     @staticmethod
     def key(password: Secret, settings: Settings) -> "MasterKey":
         """The key made of `password` and of the key file that the settings name. Raises VaultLocked."""
-        from chronos_secrets.systems import files
-        from chronos_secrets.vault.kdf import MasterKey
+        return _key(password, settings.key_file.value)
 
-        name = settings.key_file.value
-        if name is None:
-            return MasterKey(password)
-        try:
-            return MasterKey(password or None, Path(name).read_bytes())
-        except OSError as error:
-            raise VaultLocked(f"cannot read the key file {name}: {files.reason(error)}") from error
+    def bare_key(self, password: Secret) -> "MasterKey":
+        """The same where no inventory and no settings are to be needed: the key file of the flag or the environment."""
+        return _key(password, self._flags.key_file or os.environ.get("CHRONOS_SECRETS_KEY_FILE"))
 
+    @property
+    def given_password(self) -> Secret | None:
+        """The password from where the command line says; None where it says nothing."""
+        return self._given_password[0] if self._given_password else None
+
+    @functools.cached_property  # a pipe can be read once
     def _given_password(self) -> tuple[Secret, str] | None:
         """The password from where the command line says, and that in words."""
         from chronos_secrets.vault import unlock
@@ -230,6 +233,18 @@ class Session:
         if self._password_file is not None:
             return unlock.from_file(Path(self._password_file)), self._password_file
         return None
+
+
+def _key(password: Secret, key_file: str | None) -> "MasterKey":
+    from chronos_secrets.systems import files
+    from chronos_secrets.vault.kdf import MasterKey
+
+    if key_file is None:
+        return MasterKey(password)
+    try:
+        return MasterKey(password or None, Path(key_file).read_bytes())
+    except OSError as error:
+        raise VaultLocked(f"cannot read the key file {key_file}: {files.reason(error)}") from error
 
 
 def _handed_over(settings: Settings) -> tuple[Secret, str] | None:

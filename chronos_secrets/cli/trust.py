@@ -50,6 +50,12 @@ def require(
                 output.say(f"this will be asked again: {error.message.removesuffix(_UNCHANGED)}")
 
 
+def accepts_copy(session: Session, name: str) -> bool:
+    """Whether this machine has accepted where a copy of the vault goes. Nobody is asked. Raises TemplateInvalid."""
+    now = reaching.reach(session.inventory, session.home, Used(copies=(name,)), session.draft)
+    return not reaching.grown(now, _accepted(session).reach)
+
+
 @click.command()
 @click.option("--yes", is_flag=True, help="Accept without a question, as a script does.")
 @click.option("--show", is_flag=True, help="Print all that the inventory reaches; exit status 1 if anything is new.")

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 import click
 
-from chronos_secrets.cli import PATH, memory, output
+from chronos_secrets.cli import PATH, copies, memory, output, restore
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import EntryMissing, InventoryInvalid, Refused
@@ -62,6 +62,10 @@ def upgrade(session: Session) -> None:
     memory.save(session)
     output.result(f"{opened.path} is now KDBX {_version(opened.format)} with Argon2id, and was read back")
     output.say(f"the file as it was: {session.settings.state_folder / 'previous'}")
+
+
+for _command in (copies.copy, copies.copies, copies.verify, copies.prune, restore.restore, restore.diff):
+    vault.add_command(_command)
 
 
 def _version(found: kdbx.Format) -> str:

@@ -214,6 +214,7 @@ class Credential(NamedTuple):
     fields: dict[str, FieldPlace]  # the kind's, overridden and extended by the row
     owner: str
     line: int
+    least: int | None = None  # recovery codes: due when fewer are left; None never
 
     @property
     def primary(self) -> str:
@@ -316,7 +317,19 @@ class Copy(NamedTuple):
     every: Interval | None
     when: tuple[str, ...]
     keep: Keep | None  # None keeps all
+    age: str | None  # a recipient of the age program; None leaves the copy as the vault file is
     line: int
+    needs: tuple[str, ...] | None = None  # ids of credentials without which nobody gets at it; None is not said
+
+    @property
+    def rhythm(self) -> tuple[Interval | None, tuple[str, ...]]:
+        """After how long a copy is due, and when the program makes one by itself.
+
+        A row that says neither has the default: after every change, a drive weekly, a cloud storage monthly.
+        """
+        if self.every is None and not self.when:
+            return {"usb": Interval(1, "week"), "rclone": Interval(1, "month")}.get(self.kind), ("after-change",)
+        return self.every, self.when
 
 
 class VaultPlace(NamedTuple):

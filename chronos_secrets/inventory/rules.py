@@ -116,6 +116,9 @@ def _check_copies(inventory: Inventory, places: Places) -> None:
                 raise Wrong(places.key(*row, key), f"{key} of copy {copy.id} has no meaning for kind {copy.kind}")
             if not places.has(*row, key) and key in _COPY_KEYS[copy.kind]:
                 raise Wrong(places.key(*row), f"copy {copy.id} lacks the key {key!r}, which kind {copy.kind} needs")
+        for number, credential_id in enumerate(copy.needs or ()):
+            node = places.at(*row, "needs", item=number)
+            _known(node, inventory.credentials, "credential", credential_id, f"an id in needs of copy {copy.id}")
         if copy.kind == "usb" and copy.path and (copy.path[0] in "/~" or ".." in copy.path.split("/")):
             message = f"path of copy {copy.id} must be relative to the drive's root, without .."
             raise Wrong(places.at(*row, "path"), message)
@@ -128,6 +131,8 @@ def _check_credential(credential: Credential, inventory: Inventory, places: Plac
     if credential.generate and not kind.chosen:
         message = f"generate of {where} has no meaning: the secret of kind {credential.kind} is not chosen by us"
         raise Wrong(places.key(*row, "generate"), message)
+    if credential.least is not None and credential.kind != "recovery-codes":
+        raise Wrong(places.key(*row, "least"), f"least of {where} has no meaning for kind {credential.kind}")
     if isinstance(credential.rule, model.Every):
         every = credential.rule.interval
         for key, interval in (("lead", credential.lead), ("grace", credential.grace), ("soak", credential.soak)):

@@ -65,6 +65,13 @@ class Progress(NamedTuple):
     step_from: date | None
 
 
+class Codes(NamedTuple):
+    """What the vault says of recovery codes: how many are left, and the day on which one was last used with success."""
+
+    left: int
+    tested: date | None
+
+
 class Known(NamedTuple):
     """What the vault says of one credential.
 
@@ -76,6 +83,7 @@ class Known(NamedTuple):
     rotated: Rotated | None = None
     expires: date | None = None
     progress: Progress | None = None
+    codes: Codes | None = None
 
 
 class Standing(NamedTuple):
@@ -125,6 +133,7 @@ def standing(credential: Credential, known: Known | None, today: date) -> Standi
       that is not after the last rotation was the former secret's and counts no more.
     * An expiry counts whatever the rule is; `never` and `automatic` have no other day.
     * A rotation under way hides the dates, because it is the answer to them; not a last rotation in the future.
+    * Recovery codes are due, too, when fewer are left than the row's `least`, whatever the calendar says.
     """
     known = known or _NOTHING
     last = known.rotated
@@ -132,6 +141,8 @@ def standing(credential: Credential, known: Known | None, today: date) -> Standi
         last = Rotated(credential.rotated, FROM_INVENTORY)
     day, origin = last or (None, None)
     state, due, clause = _judged(credential, known, day, today)
+    if credential.kind == "recovery-codes":
+        state, clause = _counted(credential, known.codes, state, clause)
     rule = _words(credential.rule)
     return Standing(credential.id, state, due, day, origin, rule, clause, _days(due, today))
 
@@ -146,6 +157,22 @@ def task_standing(task: Task, done: date | None, today: date) -> Standing:
     origin = FROM_TICK if done else None
     state, due, clause = _judged_task(task, done, today)
     return Standing(task.id, state, due, done, origin, f"every {task.every}", clause, _days(due, today))
+
+
+def repeated(name: str, last: date | None, every: Interval, lead: Interval, today: date, *, what: str) -> Standing:
+    """Where something stands that is to be done again when `every` has passed since it was last done.
+
+    `what` says how to do it, as in "drill". Never done, or done in the future, is unknown.
+    """
+    if last is None:
+        state, due, clause = State.UNKNOWN, None, f"never done: {what}"
+    elif last > today:
+        state, due, clause = State.UNKNOWN, None, _in_the_future("last time", last)
+    else:
+        due = add(last, every)
+        state = _dated(due, lead, today, State.OK)
+        clause = _clause(state, due, what)
+    return Standing(name, state, due, last, FROM_TICK if last else None, f"every {every}", clause, _days(due, today))
 
 
 def _days(due: date | None, today: date) -> int | None:
@@ -204,6 +231,19 @@ def _unplanned(rule: Never | Automatic, expires: date | None, lead: Interval, to
     if expires is None or state is quiet:
         return state, expires, f"nothing: {reason}"
     return state, expires, f"{_clause(state, expires, 'renew')}, its last day ({_words(rule)})"
+
+
+def _counted(credential: Credential, codes: Codes | None, state: State, clause: str) -> tuple[State, str]:
+    """What the number of codes that are left makes of the verdict of the calendar."""
+    if codes is None:
+        if credential.least is None or state.needs_action:
+            return state, clause
+        return State.UNKNOWN, "how many codes are left is not known"
+    tested = f"last tested {codes.tested}" if codes.tested else "never tested"
+    told = f"{codes.left} {'code' if codes.left == 1 else 'codes'} left, {tested}"
+    if credential.least is None or codes.left >= credential.least:
+        return state, f"{told}; {clause}"
+    return state if state.needs_action else State.DUE, f"{told}, fewer than {credential.least}: get new ones"
 
 
 def _expired(expires: date) -> str:

@@ -104,6 +104,7 @@ DESTINATION = Reference("destination")
 VARIABLE = Variable()
 ALIAS = Alias("an alias of ~/.ssh/config", "my-server")
 REMOTE = Pattern("rclone remote", "[A-Za-z0-9_][A-Za-z0-9_. -]*:[^\n]*", "a remote such as cloud:folder", "cloud:vault")
+RECIPIENT = Pattern("age recipient", "age1[a-z0-9]+", "a recipient such as age-keygen prints", "age1examplerecipient")
 FILE_OWNER = Pattern(
     "user[:group]",
     "[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?",
@@ -152,15 +153,31 @@ VOLUME = Record(
     one_of=("label", "uuid"),
 )
 
+NEEDS = ListOf(CREDENTIAL, "a list of ids such as [cloud-storage]")
+
 COPIES = Record(
     model.Copy,
     Field("kind", Choice("folder", "usb", "rclone"), "a folder here, a removable drive, or a cloud storage"),
     Field("path", LocalPath(), "folder of the copies; on a drive relative to its root", None),
     Field("volume", VOLUME, "the removable drive", None),
     Field("remote", REMOTE, "remote and folder of rclone", None),
-    Field("every", Interval(), "a copy is due when the last one is older", None),
-    Field("when", ListOf(Choice("before-change", "after-change")), "when the program copies by itself", ()),
+    Field(
+        "every",
+        Interval(),
+        "a copy is due when the last one is older",
+        None,
+        otherwise="without when: 1 week (usb), 1 month (rclone)",
+    ),
+    Field(
+        "when",
+        ListOf(Choice("before-change", "after-change")),
+        "when the program copies by itself",
+        (),
+        otherwise="without every: after-change",
+    ),
     Field("keep", KEEP, "how many copies are kept", None, otherwise="all"),
+    Field("age", RECIPIENT, "recipient that the age program encrypts each copy to once more", None),
+    Field("needs", NEEDS, "credentials without which nobody gets at the copies; [] for none", None),
     keyed=True,
 )
 
@@ -198,7 +215,8 @@ CREDENTIALS = Record(
     Field("soak", Interval(), "how long the old one stays inactive before it is deleted", DEFAULT_GRACE),
     Field("target", TARGET, "where the credential is honoured", None),
     Field("generate", GENERATE, "how a new secret is made, for kinds whose secret we choose", None),
-    Field("paper", Flag(), "printed on the emergency sheet", False),
+    Field("paper", Flag(), "has blank lines on the emergency sheet, to be filled in by hand", False),
+    Field("least", COUNT, "due when fewer codes are left (recovery-codes)", None),
     Field("fields", MapOf(VARIABLE, Place(), "field", row=False), "places of fields besides the kind's", {}),
     Field("owner", Text(), "who looks after it", None, otherwise="the file's owner"),
     one_of=("every", "never", "automatic"),

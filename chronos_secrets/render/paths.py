@@ -1,14 +1,10 @@
 """Where on this machine a rendered file may be written."""
 
 import os
-import shlex
-import subprocess
 from pathlib import Path
 
 from chronos_secrets.errors import Refused
-from chronos_secrets.systems import files
-
-_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+from chronos_secrets.systems import files, worktree
 
 
 def refuse_unfit(path: Path) -> None:
@@ -38,35 +34,4 @@ def _refuse_place(path: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Refused(f"{folder} cannot be written to", hint=f"ls -ld {folder}")
     real = Path(os.path.realpath(folder))  # a link to a folder may lead into a work tree
-    _refuse_tracked(real / path.relative_to(folder), real)
-
-
-def _refuse_tracked(path: Path, folder: Path) -> None:
-    """Refuse what git tracks or would add: a rendered file is full of secrets."""
-    tree = files.work_tree(folder)
-    if tree is None:
-        return
-    inside = path.relative_to(tree)
-    # the first line end is for a file whose last line has none
-    ignore = f"printf '\\n%s\\n' {shlex.quote(f'/{inside}')} >> {shlex.quote(str(tree / '.gitignore'))}"
-    if _git(tree, "ls-files", "--error-unmatch", "--", str(path)) == 0:
-        untrack = f"git -C {shlex.quote(str(tree))} rm --cached {shlex.quote(str(inside))}"
-        raise Refused(f"git tracks {path}", hint=f"{untrack} && {ignore}")
-    if _git(tree, "check-ignore", "--quiet", "--", str(path)) != 0:
-        raise Refused(f"git does not ignore {path}", hint=ignore)
-
-
-def _git(tree: Path, *arguments: str) -> int:
-    """The exit status of a git command that only reads. Raises Refused where git cannot answer."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = (*_GIT, "-C", str(tree), *arguments)
-    try:
-        status = subprocess.run(command, capture_output=True, env=environment, timeout=20, check=False).returncode
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Refused(
-            f"{tree} is a git repository, and git cannot be asked whether it tracks the file",
-            hint=f"git -C {tree} status",
-        ) from error
-    if status not in (0, 1):
-        raise Refused(f"git cannot say whether it tracks files in {tree}", hint=f"git -C {tree} status")
-    return status
+    worktree.refuse_tracked(real / path.relative_to(folder), real)

@@ -157,11 +157,12 @@ def _credential(row: Credential) -> str:
 
 
 def _copy(inventory: Inventory, row: Copy, home: Path) -> str:
+    sealed = f", encrypted to {row.age}" if row.age else ""
     if row.kind == "rclone":
-        return f"goes to {row.remote} by rclone"
+        return f"goes to {row.remote} by rclone{sealed}"
     if row.volume is not None:
-        return f"goes to the drive {row.volume.label or row.volume.uuid}, folder {row.path or '/'}"
-    return f"goes to the folder {inventory.locate(row.path or '', home=home)}"
+        return f"goes to the drive {row.volume.label or row.volume.uuid}, folder {row.path or '/'}{sealed}"
+    return f"goes to the folder {os.path.realpath(inventory.locate(row.path or '', home=home))}{sealed}"
 
 
 def _destination(inventory: Inventory, row: Destination, home: Path, draft: Draft) -> Iterator[str]:

@@ -47,14 +47,14 @@ def json_rows(rows: Iterable[Any]) -> list[JsonRow]:
 
 def markdown(rows: Sequence[Any], today: date) -> str:
     """A table for each group of entries and a check-list of tasks; it names locations and may be pasted anywhere."""
-    credentials = [row for row in rows if row.kind != "task"]
+    credentials = [row for row in rows if row.entry]
     parts = [f"# Critical credentials, {today.isoformat()}"]
     for group in dict.fromkeys(_group(row) for row in sorted(credentials, key=lambda row: row.entry)):
         parts += [
             f"## {_cell(group)}",
             "\n".join([*_HEAD, *(_line(row) for row in credentials if _group(row) == group)]),
         ]
-    tasks = [row for row in rows if row.kind == "task"]
+    tasks = [row for row in rows if not row.entry]
     if tasks:
         parts += ["## Tasks", "\n".join(_item(row) for row in tasks)]
     return "\n\n".join(parts) + "\n"
@@ -95,7 +95,11 @@ def _entry(row: Any, width: int, colour: bool) -> list[str]:
     if colour and state in _COLOURS:
         padded = f"\x1b[{_COLOURS[state]}m{padded}\x1b[0m"
     head = f"{_iso(row.standing.due) or '-':<10}  {row.id}  {row.title}"
-    told = [row.how] if row.how and state in _DATED else [each for each in (row.standing.next, row.how) if each]
+    told = (
+        [row.how]
+        if row.how and state in _DATED and row.kind != "copy"
+        else [each for each in (row.standing.next, row.how) if each]
+    )
     indent = " " * 14
     words = [
         line

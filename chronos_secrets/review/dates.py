@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from chronos_secrets.errors import EntryMissing
 from chronos_secrets.inventory.model import Credential, Every, Inventory
-from chronos_secrets.inventory.schedule import Known, Rotated
+from chronos_secrets.inventory.schedule import Codes, Known, Rotated
 from chronos_secrets.render.values import Values, field_value
+from chronos_secrets.review import codes
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
 from chronos_secrets.vault.entries import Attribute, Entry
@@ -31,6 +32,7 @@ class Dates(NamedTuple):
 
     at: datetime
     known: Mapping[str, Known]
+    key_changed: datetime | None = None  # when its password or key file was last changed (UTC), as KeePassXC wrote it
 
 
 def from_vault(inventory: Inventory, values: Values, now: datetime) -> Dates:
@@ -42,18 +44,26 @@ def from_vault(inventory: Inventory, values: Values, now: datetime) -> Dates:
             found[credential.id] = known_of(values.entry(credential), credential, zone)
         except EntryMissing:
             continue  # `check` tells
-    return Dates(now, found)
+    return Dates(now, found, values.entries.key_changed)
 
 
 def known_of(entry: Entry, credential: Credential, zone: ZoneInfo) -> Known:
     """Last rotation and expiry of one entry.
 
     The last rotation is the later of our attribute and the last change of the secret in the entry's own history: a
-    change by hand in KeePassXC counts, and is called that.
+    change by hand in KeePassXC counts, and is called that. Recovery codes are renewed only where new ones came.
     """
+    if credential.kind == "recovery-codes":
+        return _known_codes(entry, credential, zone)
     marks = [_recorded(entry), _changed(entry, credential, zone)]
     rotated = max((mark for mark in marks if mark), key=lambda mark: mark.day, default=None)
     return Known(rotated, set_expiry(entry, zone), None)
+
+
+def _known_codes(entry: Entry, credential: Credential, zone: ZoneInfo) -> Known:
+    left, used, renewed = codes.look(entry, credential)
+    rotated = Rotated(renewed.astimezone(zone).date(), BY_HAND) if renewed else None
+    return Known(rotated, set_expiry(entry, zone), codes=Codes(left, used.astimezone(zone).date() if used else None))
 
 
 def set_expiry(entry: Entry, zone: ZoneInfo) -> date | None:
@@ -109,7 +119,9 @@ def load(path: Path) -> Dates | None:
         if content["version"] != _VERSION:
             return None
         known = {name: _known(row) for name, row in content["credentials"].items()}
-        return Dates(datetime.fromisoformat(content["at"]).astimezone(UTC), known)
+        changed = content.get("key_changed")
+        key_changed = datetime.fromisoformat(changed).astimezone(UTC) if changed else None
+        return Dates(datetime.fromisoformat(content["at"]).astimezone(UTC), known, key_changed)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -117,7 +129,9 @@ def load(path: Path) -> Dates | None:
 def store(path: Path, dates: Dates) -> None:
     """Keep the dates for when the vault is locked. Raises OSError."""
     rows = {name: _row(known) for name, known in dates.known.items()}
-    content = {"version": _VERSION, "at": dates.at.isoformat(timespec="seconds"), "credentials": rows}
+    changed = dates.key_changed.isoformat(timespec="seconds") if dates.key_changed else None
+    at = dates.at.isoformat(timespec="seconds")
+    content = {"version": _VERSION, "at": at, "key_changed": changed, "credentials": rows}
     files.private_folder(path.parent)
     files.write_durably(path, json.dumps(content, indent=1).encode())
 
@@ -140,9 +154,13 @@ def _row(known: Known) -> dict[str, str]:
         row |= {"rotated": known.rotated.day.isoformat(), "origin": known.rotated.origin}
     if known.expires:
         row["expires"] = known.expires.isoformat()
+    if known.codes:
+        row |= {"codes": str(known.codes.left), "tested": known.codes.tested.isoformat() if known.codes.tested else ""}
     return row
 
 
 def _known(row: Mapping[str, str]) -> Known:
     rotated = Rotated(date.fromisoformat(row["rotated"]), str(row["origin"])) if "rotated" in row else None
-    return Known(rotated, date.fromisoformat(row["expires"]) if "expires" in row else None, None)
+    tested = date.fromisoformat(row["tested"]) if row.get("tested") else None
+    counted = Codes(int(row["codes"]), tested) if "codes" in row else None
+    return Known(rotated, date.fromisoformat(row["expires"]) if "expires" in row else None, codes=counted)

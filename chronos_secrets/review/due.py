@@ -1,6 +1,6 @@
 """What is due: the inventory's rules and tasks against what is known of the vault and of this machine's ticks. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ from chronos_secrets.review.ticks import Ticks
 
 
 class Row(NamedTuple):
-    """One credential or task, as it stands today; it holds locations and days, never a value."""
+    """One credential, task or place of copies, as it stands today; it holds locations and days, never a value."""
 
     id: str
-    kind: str  # the credential's kind, or "task"
+    kind: str  # the credential's kind, or "task", "copy" …
     title: str
     purpose: str
     entry: str  # where KeePassXC keeps it; "" for a task
@@ -23,12 +23,18 @@ class Row(NamedTuple):
 
 
 def rows(
-    inventory: Inventory, known: Mapping[str, Known], ticks: Ticks, today: date, commands: frozenset[tuple[str, ...]]
-) -> list[Row]:
-    """Every credential and task, most urgent first. `commands` are the command lines that this program can run."""
+    inventory: Inventory, known: Mapping[str, Known], ticks: Ticks, today: date, commands: frozenset[tuple[str, ...]],
+    *, also: Iterable[Row] = (),
+) -> list[Row]:  # fmt: skip
+    """Every credential and task, and the rows of others in `also`, most urgent first.
+
+    `commands` are the command lines that this program can run.
+    """
     found = [_credential_row(each, known.get(each.id), today) for each in inventory.credentials.values()]
     found += [_task_row(each, ticks.get(each.id), today, commands) for each in inventory.tasks.values()]
-    return sorted(found, key=lambda row: (_URGENCY.index(row.standing.state), row.standing.due or date.max, row.id))
+    return sorted(
+        [*found, *also], key=lambda row: (_URGENCY.index(row.standing.state), row.standing.due or date.max, row.id)
+    )
 
 
 def within(found: list[Row], days: int) -> list[Row]:
@@ -62,6 +68,8 @@ def _credential_row(credential: Credential, known: Known | None, today: date) ->
 def _how_to_rotate(credential: Credential, found: Standing) -> str:
     if found.state in (State.OK, State.NEVER, State.AUTOMATIC):
         return ""
+    if credential.kind == "recovery-codes" and found.state is State.UNKNOWN:
+        return "chronos-secrets due --unlock"
     page = credential.target.page if credential.target else None
     where = f" at {page}" if page else ""
     return f"renew it{where}, then store the new one in KeePassXC"

@@ -17,7 +17,7 @@ from chronos_secrets.vault import document
 from chronos_secrets.vault.kdbx import Kdbx
 
 ID_ATTRIBUTE = "chronos.id"
-_TOUCHED = "chronos.touched"
+TOUCHED_ATTRIBUTE = "chronos.touched"
 """Two times, `ours;before`: the modification time that we wrote, and the one that a person's change had given it."""
 STANDARD_FIELDS = ("Title", "UserName", "Password", "URL", "Notes")
 _HISTORY_ITEMS = 10  # KeePassXC's default for a vault that does not say
@@ -124,7 +124,7 @@ class Entry:
     @property
     def changed(self) -> datetime:
         """When somebody last changed it, not counting what we wrote beside its secrets (that leaves no history)."""
-        ours, _, before = self.plain(_TOUCHED).partition(";")
+        ours, _, before = self.plain(TOUCHED_ATTRIBUTE).partition(";")
         stamp = self.element.findtext("Times/LastModificationTime") or ""
         return document.decode_time(before) if before and ours == stamp else self.modified
 
@@ -174,6 +174,15 @@ class Entries:
         """What tells this vault from others: the UUID of its root group, which copies and upgrades keep."""
         return self._root_group.findtext("UUID") or ""
 
+    @property
+    def key_changed(self) -> datetime | None:
+        """When the vault's password or key file was last changed (UTC); None where that is not said or not readable."""
+        written = self.kdbx.root.findtext("Meta/MasterKeyChanged")
+        try:
+            return document.decode_time(written) if written else None
+        except (ValueError, OverflowError):
+            return None
+
     def at(self, path: Path) -> Entry | None:
         """The entry at `path`, or None. Raises EntryMissing when two entries share that path."""
         found = [element for group in self._groups(path[:-1]) for element in self._by_title(group).get(path[-1], [])]
@@ -209,7 +218,7 @@ class Entries:
         elif not self._is_new(entry, now):
             before = document.encode_time(entry.changed)
             touched = Secret(f"{document.encode_time(now)};{before}")
-            fields = {**fields, _TOUCHED: Attribute(touched, protected=False)}
+            fields = {**fields, TOUCHED_ATTRIBUTE: Attribute(touched, protected=False)}
         for name, attribute in fields.items():
             _set_text(entry.element, name, attribute)
         for name, content in attachments.items():

@@ -42,6 +42,13 @@ class Kdf(NamedTuple):
     version: int = 0x13
 
 
+class Fingerprint(NamedTuple):
+    """A hash of a key file: how it was made, and its hex digits."""
+
+    algorithm: str
+    digits: str
+
+
 class MasterKey:
     """What opens the vault: a password, a key file, or both."""
 
@@ -83,6 +90,16 @@ def key_file_key(content: bytes) -> bytes:
     if len(content) == 64 and re.fullmatch(rb"[0-9A-Fa-f]{64}", content):
         return bytes.fromhex(content.decode("ascii"))
     return hashlib.sha256(content).digest()
+
+
+def fingerprint(content: bytes) -> Fingerprint:
+    """By which a key file is known again, and nothing of its key is given away.
+
+    It is SHA-256, but SHA-512 for a file that KeePass did not make: there the key is the SHA-256.
+    """
+    if key_file_key(content) != hashlib.sha256(content).digest():
+        return Fingerprint("SHA-256", hashlib.sha256(content).hexdigest())
+    return Fingerprint("SHA-512", hashlib.sha512(content).hexdigest())
 
 
 def _xml_key(version: bytes, data: bytes, check: bytes | None) -> bytes:

@@ -68,6 +68,11 @@ class Vault:
         """SHA-256 of the file as it was opened, or as we saved it since."""
         return self._digest
 
+    @property
+    def key(self) -> MasterKey:
+        """What opened it. It opens a copy with the same salt without another derivation."""
+        return self._key
+
     def has_password(self, value: Secret) -> bool:
         """Whether a value is the password that opens this vault."""
         return self._key.has_password(value)
@@ -111,9 +116,8 @@ class Vault:
 
     def _write(self, content: bytes, now: datetime) -> None:
         real = Path(os.path.realpath(self.path))
-        lock = self._places.locks / hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
         try:
-            with files.lock(lock, wait=_LOCK_WAIT):
+            with files.lock(lock_file(self._places.locks, real), wait=_LOCK_WAIT):
                 self._keep_previous(self._unchanged(real), now)
                 files.sweep(real)
                 self._replace(real, content)
@@ -152,6 +156,11 @@ class Vault:
         for oldest in others[: 1 - PREVIOUS_KEPT]:  # never the one just written, whatever the clock says
             with contextlib.suppress(OSError):
                 oldest.unlink()
+
+
+def lock_file(locks: Path, real: Path) -> Path:
+    """The lock that guards the vault file at a real path (links followed)."""
+    return locks / hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
 
 
 def read(path: Path) -> bytes:

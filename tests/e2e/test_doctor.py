@@ -62,6 +62,10 @@ def aviary(tmp_path: Path, far: Far, monkeypatch: pytest.MonkeyPatch) -> Aviary:
     """A project on a machine that is fit for it."""
     monkeypatch.delenv("COLUMNS", raising=False)
     made = Aviary(tmp_path)
+    made.edit(
+        "{path: aviary.kdbx}",
+        "{path: aviary.kdbx, copies: {sync: {kind: folder, path: ../sync, every: 1 year, needs: []}}}",
+    )
     made.vault.unlink()
     chronos.make_vault(made.vault, made.password, inventory=made.inventory, kdf=STRONG, values=made.values)
     return made
@@ -277,7 +281,7 @@ def test_without_an_inventory_the_machine_itself_is_looked_at(aviary: Aviary):
     assert _wrong(done).startswith("there is no inventory.yaml here or in a folder above\tchronos-secrets init --from")
     assert re.search(r"^ok +programs +git ", done.out, re.MULTILINE)
     assert re.search(r"^ok +keyring", done.out, re.MULTILINE)
-    assert len(_lines(done, "note")) == 4
+    assert len(_lines(done, "note")) == 5
 
 
 def test_an_inventory_that_is_wrong_is_told_with_its_line(aviary: Aviary):

@@ -296,6 +296,17 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
+    def interrupt(self) -> None:
+        """Ctrl-C, once the program waits for a key: it would notice a signal that comes just before only with the next.
+
+        For a program that is on its own in there, without children.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, f"the program asks for no key; it said: {self.shown!r}"
+            self._read(0.01)
+        self.type("\x03")
+
     def end(self) -> Done:
         """Wait for the program to end; close the terminal."""
         deadline = time.monotonic() + _PATIENCE

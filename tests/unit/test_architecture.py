@@ -21,6 +21,7 @@ MAY_REVEAL = {
     "render/plan.py",
     "render/remote.py",
     "review/check.py",
+    "review/codes.py",
     "review/sought.py",
     "systems/clipboard.py",
     "systems/atlassian.py",

@@ -66,7 +66,7 @@ def rotated(on: date) -> Known:
 
 SEED = {
     "aws-root": (State.NEVER, None),
-    "aws-root-recovery": (State.NEVER, None),
+    "aws-root-recovery": (State.UNKNOWN, None),  # how many codes are left
     "aws-sso": (State.AUTOMATIC, None),
     "pgbackrest-chronos": (State.DUE_SOON, "2026-11-27"),
     "postgres-chronos": (State.OVERDUE, "2026-05-27"),

@@ -54,6 +54,10 @@ def _copies_by_rclone(inventory: Inventory) -> bool:
     return any(copy.kind == "rclone" for copy in inventory.vault.copies.values())
 
 
+def _sealed_copies(inventory: Inventory) -> bool:
+    return any(copy.age for copy in inventory.vault.copies.values())
+
+
 PROGRAMS = (
     Program("git", "keeps the inventory; is asked what it tracks", "git", "git", least=(2, 26)),  # config --show-scope
     Program(
@@ -66,6 +70,7 @@ PROGRAMS = (
     Program("docker", "reaches the containers", "docker.io", "docker", needed=_engine("docker")),
     Program("podman", "reaches the containers", "podman", "podman", needed=_engine("podman")),
     Program("rclone", "takes vault copies elsewhere", "rclone", "rclone", needed=_copies_by_rclone),
+    Program("age", "encrypts vault copies once more", "age", "age", needed=_sealed_copies),
 )  # fmt: skip
 
 

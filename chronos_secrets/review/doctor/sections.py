@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chronos_secrets.errors import ChronosError
-from chronos_secrets.review.doctor import disk, hook, hosts, inventory, keepassxc, keyring, programs, state, vault
+from chronos_secrets.review.doctor import (
+    copies,
+    disk,
+    hook,
+    hosts,
+    inventory,
+    keepassxc,
+    keyring,
+    programs,
+    state,
+    vault,
+)
 from chronos_secrets.review.doctor.machine import Examine, Line, Machine, State, failed, note
 
 _WITHOUT_INVENTORY = "not looked at: that needs an inventory"
@@ -33,6 +44,7 @@ SECTIONS: dict[str, Section] = {
     "programs": Section(programs.examine, needs_project=False),
     "inventory": Section(inventory.examine, needs_project=False),
     "vault": Section(vault.examine),
+    "copies": Section(copies.examine),
     "keepassxc": Section(keepassxc.examine, needs_project=False),
     "keyring": Section(keyring.examine, needs_project=False),
     "hosts": Section(hosts.examine),
