@@ -71,6 +71,7 @@ class OnTerminal(Relay):
         self._terminal = Terminal(next(stream for stream in (1, 2, 0) if terminals[stream]))
         self._asks = not (is_pipe(0) or is_pipe(1))
         self._foreground = self._terminal.is_ours and self._asks
+        self._found_aside = not self._terminal.is_ours  # its settings were those of the shell that edits a line
         self._typed = b""
         self._continued = False
         self._master, slave = os.openpty()
@@ -160,11 +161,19 @@ class OnTerminal(Relay):
 
     def _refresh(self) -> None:
         if self._foreground:
+            self._look_again()
             self._terminal.take(shared=is_pipe(1))
             self._resize()
         else:
             self._terminal.give_back()
         self._listen()
+
+    def _look_again(self) -> None:
+        """Started in the background: only now does the terminal have the settings that a program is to find."""
+        if self._found_aside and self._output in self._open:
+            self._terminal.look_again()
+            self._terminal.copy_to(self._master)
+        self._found_aside = False
 
     def _resize(self) -> None:
         if self._output in self._open:

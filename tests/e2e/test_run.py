@@ -303,6 +303,7 @@ def test_a_usage_error_is_said_before_anybody_types_a_password(aviary: Aviary):
         (("run", "--with", "dbb", "--", "true"), "there is no credential 'dbb'"),
         (("run", "--with", "db.pass", "--", "true"), "db has no field 'pass'"),
         (("run", "--with", "db=A-B", "--", "true"), "'A-B' is no name of a variable"),
+        (("run", "--with", "db.username=A-B", "--", "true"), "--with db.username=NAME"),
         (("run", "--with", "", "--", "true"), "there is no credential ''"),
         (("run", "--destination", "envy", "--", "true"), "there is no destination 'envy'"),
         (("run", "--destination", "note", "--", "true"), "destination note is no environment: its dialect is sh"),
@@ -783,6 +784,16 @@ def test_a_job_that_was_started_in_the_background_prints_and_leaves_the_keyboard
     bash.type("echo typed $((2 + 2))\n")
     bash.expect("typed 4\r\n")
     bash.expect("over\r\n")
+
+
+def test_a_job_that_was_started_in_the_background_has_a_terminal_of_lines_after_fg(bash: Screen):
+    bash.type("set -o emacs\n")  # the shell edits its lines, and has the terminal give it single keys meanwhile
+    bash.type("$RUN sh -c 'echo up; read -r x; echo \"got $x.\"' &\n")
+    bash.expect("up\r\n")
+    bash.type("fg\n")
+    bash.expect("'\r\n")  # the line of the job, now without its &
+    bash.type("a line\n")
+    bash.expect("got a line.\r\n")
 
 
 def test_a_whole_pipeline_stops_and_goes_on(bash: Screen):
