@@ -13,6 +13,7 @@ from chronos_secrets.systems.terminal import STREAMS, Terminal, is_pipe
 
 _TO_PROGRAM = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _KEYS = (signal.SIGINT, signal.SIGQUIT)
+_ASKING = (signal.SIGTTIN, signal.SIGTTOU)  # what stops a job that asks for the terminal in the background
 
 
 class Beside(Relay):
@@ -130,7 +131,7 @@ class OnTerminal(Relay):
         self._listen()
 
     def _has_stopped(self, number: int) -> None:
-        asks = number in (signal.SIGTTIN, signal.SIGTTOU)
+        asks = number in _ASKING
         given = asks and not self._foreground and self._terminal.is_ours
         if not given and not self._stop(number) and asks and not self._terminal.is_ours:
             self._signal_job(signal.SIGHUP)  # nobody is there who could ever give it the terminal
@@ -144,6 +145,8 @@ class OnTerminal(Relay):
         self._copy_last(self._output)  # such as leaving the screen as it was
         self._terminal.give_back()
         self._continued = False
+        if number in _ASKING and not self._foreground and self._terminal.is_ours:
+            return True  # given to us meanwhile: stopping now would stop what the person has just brought back
         if number == signal.SIGSTOP:
             os.kill(os.getpid(), number)
         else:

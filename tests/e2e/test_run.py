@@ -745,10 +745,10 @@ def test_a_program_may_put_its_screen_in_order_before_it_stops(bash: Screen):
     program = (
         "import os, signal, sys\n"
         "def stop(*_):\n"
-        "    print('leaving the screen', flush=True)\n"
+        "    os.write(1, b'leaving the screen\\n')\n"
         "    signal.signal(signal.SIGTSTP, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGTSTP)\n"
-        "    print('back on the screen', flush=True)\n"
-        "signal.signal(signal.SIGTSTP, stop)\nprint('up', flush=True)\ninput()"
+        "    os.write(1, b'back on the screen\\n')\n"
+        "signal.signal(signal.SIGTSTP, stop)\nos.write(1, b'up\\n')\ninput()"
     )
     bash.type(f"$RUN {shlex.join((sys.executable, '-c', program))}\n")
     bash.expect("up\r\n")
@@ -790,9 +790,11 @@ def test_a_job_that_was_started_in_the_background_has_a_terminal_of_lines_after_
     bash.type("set -o emacs\n")  # the shell edits its lines, and has the terminal give it single keys meanwhile
     bash.type("$RUN sh -c 'echo up; read -r x; echo \"got $x.\"' &\n")
     bash.expect("up\r\n")
+    job = Path("/proc", bash.shown.partition("[1] ")[2].split()[0], "stat")
+    bash.until(lambda: job.read_text().rpartition(") ")[2].startswith("T"), why="it reads")
     bash.type("fg\n")
     bash.expect("'\r\n")  # the line of the job, now without its &
-    bash.type("a line\n")
+    bash.type("a line\r")  # the Enter key, which a terminal of lines makes the end of one
     bash.expect("got a line.\r\n")
 
 
