@@ -788,14 +788,15 @@ def test_a_job_that_was_started_in_the_background_prints_and_leaves_the_keyboard
 
 def test_a_job_that_was_started_in_the_background_has_a_terminal_of_lines_after_fg(bash: Screen):
     bash.type("set -o emacs\n")  # the shell edits its lines, and has the terminal give it single keys meanwhile
-    bash.type("$RUN sh -c 'echo up; read -r x; echo \"got $x.\"' &\n")
+    bash.type("$RUN sh -c 'echo up; read -r x; stty -a' &\n")
     bash.expect("up\r\n")
     job = Path("/proc", bash.shown.partition("[1] ")[2].split()[0], "stat")
     bash.until(lambda: job.read_text().rpartition(") ")[2].startswith("T"), why="it reads")
     bash.type("fg\n")
     bash.expect("'\r\n")  # the line of the job, now without its &
-    bash.type("a line\r")  # the Enter key, which a terminal of lines makes the end of one
-    bash.expect("got a line.\r\n")
+    bash.type("a line\n")
+    bash.expect(" icrnl ")
+    bash.expect(" icanon ")
 
 
 def test_a_whole_pipeline_stops_and_goes_on(bash: Screen):
