@@ -58,8 +58,7 @@ def try_key(alias: str, private_key: Secret) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if ran.status == _ABROAD:
         failure = Ssh(alias).refusal(ran)
-        refused = b"Permission denied (" in ran.err or b"Too many authentication failures" in ran.err
-        raise NotHonoured(f"{alias} does not take the key") if refused else failure
+        raise NotHonoured(f"{alias} does not take the key") if Ssh.denies(ran) else failure
     if _BY_KEY not in ran.err:
         raise CannotTell(f"{alias} lets this machine in without the key")
 
