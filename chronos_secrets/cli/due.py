@@ -15,11 +15,15 @@ from chronos_secrets.errors import Exit, UsageError
 from chronos_secrets.inventory.schedule import State
 from chronos_secrets.report import due as report
 from chronos_secrets.review import due as review
+from chronos_secrets.review import rotations
 from chronos_secrets.systems.history import Event
 
 RUNNABLE = frozenset(
-    {("check",), ("check", "--offline"), ("doctor",), ("render",), ("render", "--check"), ("vault", "upgrade")}
-)
+    {
+        ("check",), ("check", "--offline"), ("check", "--live"), ("doctor",), ("render",), ("render", "--check"),
+        ("rotate", "--due"), *(("rotate", each) for each in choices.GROUPS), ("vault", "upgrade"),
+    }
+)  # fmt: skip
 """The command lines of tasks that this version has; a task with another one is shown as ticked by hand."""
 _FORMATS = ("table", "json", "markdown", "ics")
 
@@ -73,7 +77,10 @@ def due(
     if write_expiry:
         session.vault.require_writable()
     dates = memory.dates(session)
-    found = review.rows(session.inventory, dates.known if dates else {}, memory.ticks_now(session), today, RUNNABLE)
+    found = review.rows(
+        session.inventory, dates.known if dates else {}, memory.ticks_now(session), today, RUNNABLE,
+        waiting=rotations.waiting(rotations.load_stops(memory.stops_path(session))),
+    )  # fmt: skip
     if write_expiry:
         memory.write_expiry(session, found)
     shown = found if within is None else review.within(found, within)

@@ -76,6 +76,33 @@ def render(
     return Exit.NO if mode in ("check", "diff") and drifted else Exit.OK
 
 
+def rehearse(session: Session, names: Sequence[str]) -> None:
+    """Make sure that `deliver` could write these destinations: all but the replacing is done. Needs the open vault.
+
+    Raises what `render` raises; a disk that is full or a folder that cannot be written to is found, too.
+    """
+    drafts = [session.draft(each) for each in _chosen(session, names, None)] if names else []
+    places = _places(session, drafts, None)
+    plans = [_plan(session, draft, places[draft.destination.id], None) for draft in drafts]
+    _refuse(session, plans, "dry-run", may_adopt=False, may_change_repo=False)
+    destinations.rehearse(plans)
+
+
+def deliver(session: Session, names: Sequence[str]) -> None:
+    """Write these destinations with what the vault holds now, and run the commands that follow them.
+
+    Trust is the caller's business. Raises what `render` raises: TargetFailed where a command failed after its file was
+    written; it is run again by the next `deliver` or `render`.
+    """
+    drafts = [session.draft(each) for each in _chosen(session, names, None)] if names else []
+    places = _places(session, drafts, None)
+    with _render_lock(session, needed=bool(drafts)):
+        plans = [_plan(session, draft, places[draft.destination.id], None) for draft in drafts]
+        _refuse(session, plans, None, may_adopt=False, may_change_repo=False)
+        written = _write(session, plans, adopt=False, run_after=True)
+    _say_what_stays_old(session, written)
+
+
 def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[Destination]:
     known, hosts = session.inventory.destinations, (LOCAL, *session.inventory.hosts)
     for name in names:

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import glob
 import http.client
+import ipaddress
 import os
 import secrets
 import shutil
@@ -38,7 +39,8 @@ def free_port() -> int:
     return port
 
 
-def _wait_for(port: int, child: "subprocess.Popen[bytes]", name: str) -> None:
+def wait_for(port: int, child: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait until a server listens on loopback."""
     deadline = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -53,6 +55,7 @@ def _wait_for(port: int, child: "subprocess.Popen[bytes]", name: str) -> None:
 
 _RULES = """\
 local all all trust
+local replication all trust
 host all anybody 127.0.0.1/32 trust
 host all plain 127.0.0.1/32 password
 host all barred 127.0.0.1/32 reject
@@ -98,6 +101,10 @@ class Database:
         """A role that may log in with a password."""
         self.ask(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
 
+    def restart(self) -> None:
+        """Start the server anew, for a setting that needs it."""
+        self._run("pg_ctl", "-D", "d", "-l", "log", "-m", "fast", "-w", "restart")
+
     def close(self) -> None:
         self._run("pg_ctl", "-D", "d", "-m", "immediate", "-w", "stop")
 
@@ -131,7 +138,7 @@ class Sts:
         self._server = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        _wait_for(self.port, self._server, "moto")
+        wait_for(self.port, self._server, "moto")
 
     def key_of(self, user: str) -> tuple[str, str]:
         """A new access key of a new user; from now on every request is checked."""
@@ -171,7 +178,7 @@ class Site:
         self.answers: dict[str, tuple[int, str, bytes]] = {}
         self.asked: list[tuple[str, str]] = []
         self.certificate = folder / "site.pem"
-        _certify(self.certificate)
+        certify(self.certificate, SITE)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(self.certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -213,8 +220,8 @@ def _head(talk: socket.socket) -> str:
     return found.decode()
 
 
-def _certify(path: Path) -> None:
-    """A certificate for `SITE` that vouches for itself, and its key."""
+def certify(path: Path, *names: str) -> None:
+    """A certificate for host names and addresses that vouches for itself, and its key, in one file (0600)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -228,12 +235,15 @@ def _certify(path: Path) -> None:
         decipher_only=False,
         **dict.fromkeys(uses, False),
     )
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SITE)])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    alternatives = [
+        x509.IPAddress(ipaddress.ip_address(each)) if each[0].isdigit() else x509.DNSName(each) for each in names
+    ]
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(SITE)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(usage, critical=True)
@@ -241,4 +251,5 @@ def _certify(path: Path) -> None:
     )
     pem = serialization.Encoding.PEM
     plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.touch(0o600)
     path.write_bytes(plain + made.public_bytes(pem))
