@@ -43,6 +43,13 @@ def rotatable(context: click.Context, _: click.Parameter, incomplete: str) -> li
     return [*(each for each in words if each.startswith(incomplete)), *ids]
 
 
+def wanted(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of credentials, and after a point their fields, for a parameter's `shell_complete`."""
+    if "." not in incomplete:
+        return credentials(context, parameter, incomplete)
+    return _ids(context, incomplete, _with_fields)
+
+
 def destinations(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The ids of destinations, for a parameter's `shell_complete`."""
     return _ids(context, incomplete, lambda inventory: inventory.destinations)
@@ -58,6 +65,17 @@ def folders(_: click.Context, __: click.Parameter, incomplete: str) -> "list[Com
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="dir")]
+
+
+def files(_: click.Context, __: click.Parameter, incomplete: str) -> "list[CompletionItem[str]]":
+    """Leaves it to the shell to complete the name of a file, for a parameter's `shell_complete`."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _with_fields(inventory: "Inventory") -> list[str]:
+    return [f"{each.id}.{field}" for each in inventory.credentials.values() for field in each.fields]
 
 
 def _ids(context: click.Context, incomplete: str, pick: "Callable[[Inventory], Iterable[str]]") -> list[str]:

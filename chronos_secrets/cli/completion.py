@@ -8,7 +8,14 @@ from chronos_secrets.cli import PROGRAM, output
 VARIABLE = "_CHRONOS_SECRETS_COMPLETE"
 """The environment variable by which a shell's script asks for answers; its value is SHELL_complete."""
 
-_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+
+class _Fish(FishComplete):
+    """Splits off the first comma alone; click's script ends a description at its first one."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+
+
+_SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": _Fish}
 
 
 @click.command()

@@ -55,7 +55,8 @@ def render(
     drafts = [session.draft(each) for each in _chosen(session, names, host)]
     if mode is None:
         trust.require(session, destinations=[draft.destination.id for draft in drafts])
-    places = _places(session, drafts, to)
+    alone = f"chronos-secrets render --host local{f' --{mode}' if mode else ''}"
+    places = _places(session, drafts, to, alone)
     values = session.values if drafts else None  # a person may take long to type the password: not while others wait
     with _render_lock(session, needed=mode is None and bool(drafts)):
         plans = [] if values is None else [_plan(session, draft, places[draft.destination.id], to) for draft in drafts]
@@ -114,8 +115,12 @@ def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[De
     return [each for each in chosen if host in (None, each.host)]
 
 
-def _places(session: Session, drafts: list[Draft], to: str | None) -> dict[str, "Path | Probed"]:
+def _places(
+    session: Session, drafts: list[Draft], to: str | None, alone: str | None = None
+) -> dict[str, "Path | Probed"]:
     """Where each file goes, by destination id: a path here, or another host that has just been looked at.
+
+    `alone` is the command to hint at for this machine's files, where a host is away and there are such files.
 
     Raises Refused when two would become one file, TargetFailed for a host that is away.
     """
@@ -134,7 +139,7 @@ def _places(session: Session, drafts: list[Draft], to: str | None) -> dict[str, 
     if elsewhere:
         from chronos_secrets.render import remote
 
-        places |= remote.probe(elsewhere, session.host)
+        places |= remote.probe(elsewhere, session.host, without=alone if here else None)
     return places
 
 
@@ -186,6 +191,16 @@ def _render_lock(session: Session, *, needed: bool) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _interruption_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.say("\nsome files may be new and others old; to finish: chronos-secrets render")
+        raise
+
+
+@_interruption_told()
 def _write(session: Session, plans: list[Plan], *, adopt: bool, run_after: bool) -> list[Written]:
     state, written = session.settings.state_folder, list[Written]()
     destinations.sweep(plans)

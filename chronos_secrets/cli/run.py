@@ -31,12 +31,14 @@ _HINT = "chronos-secrets run --destination ID -- CMD    (or --with ID)"
     "--with",
     "wanted",
     metavar="ID[.FIELD][=NAME]",
-    shell_complete=choices.credentials,
+    shell_complete=choices.wanted,
     multiple=True,
     help="A credential: each field as ID_FIELD, one field, or under another name. May be given again.",
 )
 @click.option("--no-mask", is_flag=True, help="Become CMD, with nothing in between that masks what it prints.")
-@click.argument("command", metavar="-- CMD [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+@click.argument(
+    "command", metavar="-- CMD [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, shell_complete=choices.files
+)
 @opens_vault
 @with_session
 def run(
@@ -99,7 +101,7 @@ def _asked(text: str, inventory: Inventory) -> Wanted:
         hint = f"its fields: {', '.join(credential.fields)}"
         raise UsageError(f"{identifier} has no field '{field}'", hint=hint)
     if name is not None and not _NAME.fullmatch(name):
-        hint = f"--with {identifier}=NAME, made of A-Z a-z 0-9 _"
+        hint = f"--with {text.partition('=')[0]}=NAME, made of A-Z a-z 0-9 _"
         raise UsageError(f"'{name}' is no name of a variable", hint=hint)
     return Wanted(identifier, credential.primary if name is not None and field is None else field, name)
 

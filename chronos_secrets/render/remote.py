@@ -30,8 +30,10 @@ class Probed(NamedTuple):
     seen: Seen
 
 
-def probe(drafts: Iterable[Draft], hosts: Hosts) -> dict[str, Probed]:
+def probe(drafts: Iterable[Draft], hosts: Hosts, *, without: str | None) -> dict[str, Probed]:
     """Look at the place of every draft that belongs elsewhere; by destination id. Needs no vault.
+
+    `without` is the command that does the rest and asks no host, if there is a rest.
 
     Raises TargetFailed where a host is away, Refused where no file could be placed: nothing was written then.
     """
@@ -44,7 +46,7 @@ def probe(drafts: Iterable[Draft], hosts: Hosts) -> dict[str, Probed]:
         except TargetFailed as error:
             raise TargetFailed(
                 f"{error.message}; nothing was written",
-                details=["for this machine's files alone: chronos-secrets render --host local"],
+                details=[f"for this machine's files alone: {without}"] if without else [],
                 hint=error.hint,
             ) from error
     return found

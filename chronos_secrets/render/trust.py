@@ -28,6 +28,7 @@ Drafts = Callable[[Destination], Draft]
 _VERSION = 1
 _SUM = "its text has the sum "
 _ABSENT = "is not there"
+_REARRANGED = "has other comments, or its lines in another order"
 
 
 class Used(NamedTuple):
@@ -107,7 +108,7 @@ def grown(now: Reach, accepted: Reach, *, named: Iterable[str] = ()) -> list[Gro
     for subject, sentences in now.items():
         new = [each for each in sentences if each not in known.get(subject, ())]
         told = [each for each in new if not each.startswith(_SUM)]  # a sum says something only where no line does
-        found += [Grown(subject, each) for each in told or new]
+        found += [Grown(subject, each) for each in told or (new and [_REARRANGED])]
     return found
 
 

@@ -13,6 +13,7 @@ from chronos_secrets.systems.terminal import STREAMS, Terminal, is_pipe
 
 _TO_PROGRAM = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _KEYS = (signal.SIGINT, signal.SIGQUIT)
+_ASKING = (signal.SIGTTIN, signal.SIGTTOU)  # what stops a job that asks for the terminal in the background
 
 
 class Beside(Relay):
@@ -71,6 +72,7 @@ class OnTerminal(Relay):
         self._terminal = Terminal(next(stream for stream in (1, 2, 0) if terminals[stream]))
         self._asks = not (is_pipe(0) or is_pipe(1))
         self._foreground = self._terminal.is_ours and self._asks
+        self._found_aside = not self._terminal.is_ours  # its settings were those of the shell that edits a line
         self._typed = b""
         self._continued = False
         self._master, slave = os.openpty()
@@ -129,7 +131,7 @@ class OnTerminal(Relay):
         self._listen()
 
     def _has_stopped(self, number: int) -> None:
-        asks = number in (signal.SIGTTIN, signal.SIGTTOU)
+        asks = number in _ASKING
         given = asks and not self._foreground and self._terminal.is_ours
         if not given and not self._stop(number) and asks and not self._terminal.is_ours:
             self._signal_job(signal.SIGHUP)  # nobody is there who could ever give it the terminal
@@ -143,6 +145,8 @@ class OnTerminal(Relay):
         self._copy_last(self._output)  # such as leaving the screen as it was
         self._terminal.give_back()
         self._continued = False
+        if number in _ASKING and not self._foreground and self._terminal.is_ours:
+            return True  # given to us meanwhile: stopping now would stop what the person has just brought back
         if number == signal.SIGSTOP:
             os.kill(os.getpid(), number)
         else:
@@ -160,11 +164,19 @@ class OnTerminal(Relay):
 
     def _refresh(self) -> None:
         if self._foreground:
+            self._look_again()
             self._terminal.take(shared=is_pipe(1))
             self._resize()
         else:
             self._terminal.give_back()
         self._listen()
+
+    def _look_again(self) -> None:
+        """Started in the background: only now does the terminal have the settings that a program is to find."""
+        if self._found_aside and self._output in self._open:
+            self._terminal.look_again()
+            self._terminal.copy_to(self._master)
+        self._found_aside = False
 
     def _resize(self) -> None:
         if self._output in self._open:

@@ -20,7 +20,6 @@ _LOCAL_TIMEOUT = 20.0  # seconds for what stays on this machine
 _KEY_LIFE = "900"  # seconds after which an agent forgets the key, whatever happens
 _ABROAD = 255  # ssh's own status
 _BY_KEY = b'using "publickey"'
-_TOO_MANY = b"Too many authentication failures"
 # The agent that says where it is, for as long as the input is open: it never outlives us, however we end.
 _AGENT = 'ssh-agent -D -t "$1" -a "$2" & agent=$!; exec >/dev/null; cat; kill "$agent"; wait "$agent"'
 
@@ -82,9 +81,8 @@ class _OverKey(Ssh):
         return self._for_a_person.paste(argv)
 
     def refusal(self, tried: Ran) -> TargetFailed:
-        """See Remote.refusal. A jump that refuses us says the same in between, but not as the last word."""
-        last = tried.err.rstrip().rpartition(b"\n")[2]
-        if tried.status == _ABROAD and (b"Permission denied (" in last or _TOO_MANY in tried.err):
+        """See Remote.refusal."""
+        if Ssh.denies(tried):
             return NotHonoured(f"{self.name} does not take the key")
         return self._for_a_person.refusal(tried)
 

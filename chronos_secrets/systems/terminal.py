@@ -51,6 +51,11 @@ class Terminal:
                 termios.tcsetattr(self.descriptor, termios.TCSANOW, self._before)
         self._taken, self.ends_lines = False, True
 
+    def look_again(self) -> None:
+        """Take how it is now for how it was found. Only for what is not taken."""
+        with contextlib.suppress(termios.error):
+            self._before = termios.tcgetattr(self.descriptor)
+
     def copy_to(self, other: int) -> None:
         """Give another terminal the settings and the size of this one."""
         termios.tcsetattr(other, termios.TCSANOW, self._before)

@@ -85,7 +85,7 @@ def world() -> Iterator[World]:
             sshd.close()
         if engine is not None:
             engine.close()
-        subprocess.run(("umount", small), check=True)
+        subprocess.run(("umount", "-l", small), check=True)
         shutil.rmtree(folder)
 
 

@@ -43,6 +43,7 @@ LINES = [
     ("chronos-secrets rend", "chronos-secrets render "),
     ("chronos-secrets get ji", "chronos-secrets get jira "),
     ("chronos-secrets get db --fie", "chronos-secrets get db --field "),
+    ("chronos-secrets run --with db -- cat avi", "chronos-secrets run --with db -- cat aviary.kdbx "),
     ("chronos-secrets --vault avi", "chronos-secrets --vault aviary.kdbx "),
 ]
 
@@ -64,3 +65,9 @@ def test_fish_completes_commands_ids_options_and_files(aviary: Aviary, line: str
     script = f"chronos-secrets completion fish | source; complete -C 'chronos-secrets {line}'"
     done = alone((require("fish"), "--no-config", "-c", script), folder=aviary.folder)
     assert [each.split("\t")[0] for each in done.out.splitlines()] == [found], done.text
+
+
+def test_fish_shows_a_description_beyond_its_first_comma(aviary: Aviary):
+    script = "chronos-secrets completion fish | source; complete -C 'chronos-secrets sca'"
+    done = alone((require("fish"), "--no-config", "-c", script), folder=aviary.folder)
+    assert done.out == "scan\tFind secrets in files, commits and histories.\n", done.text

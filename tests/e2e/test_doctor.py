@@ -536,7 +536,7 @@ def test_a_disk_without_room_is_told_and_one_that_is_read_only(aviary: Aviary):
         subprocess.run(("mount", "-o", "remount,ro", place), check=True)
         assert "lies on a disk that is read-only" in _wrong(aviary.run("doctor"))
     finally:
-        subprocess.run(("umount", place), check=True)
+        subprocess.run(("umount", "-l", place), check=True)
 
 
 def test_a_history_that_was_edited_is_told_and_a_shortened_one_once_the_vault_is_open(aviary: Aviary):

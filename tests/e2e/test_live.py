@@ -439,6 +439,10 @@ def test_a_host_behind_a_jump_is_reached_by_the_persons_own_configuration(nest: 
     assert nest.live()[1]["key"] == (WORKS, "far-away lets it in")
     reach("ProxyJump away", direct)
     assert nest.live()[1]["key"][0] == AWAY
+    reach("ProxyJump refused", direct)
+    status, told = nest.live()
+    assert (status, told["key"][0]) == (7, AWAY)
+    assert told["key"][1].startswith("far-away cannot be reached: deploy@127.0.0.1: Permission denied (publickey)")
 
 
 def test_a_host_that_lets_everybody_in_proves_nothing(nest: Nest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

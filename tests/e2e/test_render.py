@@ -6,12 +6,13 @@ import shutil
 import socket
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support import chronos
-from tests.support.commands import Aviary, Done, accept, in_process, snapshot
+from tests.support.commands import Aviary, Done, Terminal, accept, argv, in_process, snapshot
 from tests.support.remote import ssh_by
 from tests.support.vaults import CHEAP
 
@@ -222,13 +223,29 @@ def test_a_host_that_is_away_is_said_before_anything_is_written(
     assert snapshot(aviary.folder) == before
 
 
-def test_this_machines_files_alone_need_no_other_host(aviary: Aviary, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("option", "status", "state"),
+    [((), 0, "written"), (("--check",), 1, "missing"), (("--diff",), 1, "missing"), (("--dry-run",), 0, "would be written")],
+)  # fmt: skip
+def test_this_machines_files_alone_need_no_other_host(
+    aviary: Aviary, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...], status: int, state: str
+):
     aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
     away(aviary.root, monkeypatch)
-    (line,) = (line for line in aviary.run("render").err.splitlines() if "files alone: " in line)
+    (line,) = (line for line in aviary.run("render", *option).err.splitlines() if "files alone: " in line)
     done = aviary.run(*line.partition("files alone: chronos-secrets ")[2].split())
-    assert (done.status, done.err) == (0, "")
-    assert _states(done) == dict.fromkeys(("env", "note", "key-file", "ssh-config"), "written")
+    assert (done.status, done.err) == (status, "")
+    assert _states(Done(0, done.out.partition("\n\n")[0], "")) == dict.fromkeys(
+        ("env", "note", "key-file", "ssh-config"), state
+    )
+
+
+def test_who_asked_for_another_hosts_file_alone_is_not_told_to_render_this_machines(
+    aviary: Aviary, monkeypatch: pytest.MonkeyPatch
+):
+    aviary.inventory.write_text(aviary.inventory.read_text() + REMOTE)
+    away(aviary.root, monkeypatch)
+    assert "files alone" not in aviary.run("render", "--host", "far").err
 
 
 def test_a_host_that_the_inventory_does_not_name_is_a_mistake(aviary: Aviary):
@@ -401,6 +418,22 @@ def test_a_failed_after_command_keeps_the_file_ends_with_7_and_runs_again_next_t
     assert aviary.run("render", "note").status == 0
     assert aviary.run("render", "note").status == 0
     assert (aviary.folder / "seen").read_text() == "run\nrun\n"
+
+
+def test_ctrl_c_in_the_middle_says_how_to_finish(aviary: Aviary):
+    after(aviary, "[sh, -c, 'test -e ready || { touch started; sleep 60; }']")
+    terminal = Terminal(argv("render", "--password-file", aviary.password_file), folder=aviary.folder)
+    deadline = time.monotonic() + 20
+    while not (aviary.folder / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    terminal.type("\x03")
+    done = terminal.end()
+    assert done.status == 130
+    assert "\nsome files may be new and others old; to finish: chronos-secrets render\r\n" in done.out
+    assert done.out.endswith("interrupted\r\n")
+    (aviary.folder / "ready").touch()
+    assert _states(aviary.run("render"))["note"] == "up to date; its after: command ran"
 
 
 def test_an_after_command_that_is_not_there_is_told(aviary: Aviary):

@@ -303,6 +303,7 @@ def test_a_usage_error_is_said_before_anybody_types_a_password(aviary: Aviary):
         (("run", "--with", "dbb", "--", "true"), "there is no credential 'dbb'"),
         (("run", "--with", "db.pass", "--", "true"), "db has no field 'pass'"),
         (("run", "--with", "db=A-B", "--", "true"), "'A-B' is no name of a variable"),
+        (("run", "--with", "db.username=A-B", "--", "true"), "--with db.username=NAME"),
         (("run", "--with", "", "--", "true"), "there is no credential ''"),
         (("run", "--destination", "envy", "--", "true"), "there is no destination 'envy'"),
         (("run", "--destination", "note", "--", "true"), "destination note is no environment: its dialect is sh"),
@@ -744,10 +745,10 @@ def test_a_program_may_put_its_screen_in_order_before_it_stops(bash: Screen):
     program = (
         "import os, signal, sys\n"
         "def stop(*_):\n"
-        "    print('leaving the screen', flush=True)\n"
+        "    os.write(1, b'leaving the screen\\n')\n"
         "    signal.signal(signal.SIGTSTP, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGTSTP)\n"
-        "    print('back on the screen', flush=True)\n"
-        "signal.signal(signal.SIGTSTP, stop)\nprint('up', flush=True)\ninput()"
+        "    os.write(1, b'back on the screen\\n')\n"
+        "signal.signal(signal.SIGTSTP, stop)\nos.write(1, b'up\\n')\ninput()"
     )
     bash.type(f"$RUN {shlex.join((sys.executable, '-c', program))}\n")
     bash.expect("up\r\n")
@@ -783,6 +784,19 @@ def test_a_job_that_was_started_in_the_background_prints_and_leaves_the_keyboard
     bash.type("echo typed $((2 + 2))\n")
     bash.expect("typed 4\r\n")
     bash.expect("over\r\n")
+
+
+def test_a_job_that_was_started_in_the_background_has_a_terminal_of_lines_after_fg(bash: Screen):
+    bash.type("set -o emacs\n")  # the shell edits its lines, and has the terminal give it single keys meanwhile
+    bash.type("$RUN sh -c 'echo up; read -r x; stty -a' &\n")
+    bash.expect("up\r\n")
+    job = Path("/proc", bash.shown.partition("[1] ")[2].split()[0], "stat")
+    bash.until(lambda: job.read_text().rpartition(") ")[2].startswith("T"), why="it reads")
+    bash.type("fg\n")
+    bash.expect("'\r\n")  # the line of the job, now without its &
+    bash.type("a line\n")
+    bash.expect(" icrnl ")
+    bash.expect(" icanon ")
 
 
 def test_a_whole_pipeline_stops_and_goes_on(bash: Screen):

@@ -66,7 +66,7 @@ class Production:
             self.sshd.close()
         if hasattr(self, "engine"):
             self.engine.close()
-        subprocess.run(("umount", self.small), check=False)
+        subprocess.run(("umount", "-l", self.small), check=False)
         shutil.rmtree(self.folder)
 
 

@@ -47,6 +47,8 @@ def names(done: Done) -> list[str]:
         (["done", "p"], ["preen"]),
         (["run", "--destination", "e"], ["env"]),
         (["run", "--with", "ci"], ["cipher"]),
+        (["run", "--with", "db."], ["db.username", "db.password"]),
+        (["run", "--with", "db.p"], ["db.password"]),
         (["config", ""], ["show"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
     ],
@@ -63,7 +65,15 @@ def test_every_command_is_among_the_names_with_its_line(tmp_path: Path, monkeypa
     assert done.out.splitlines()[:3] == ["plain", "init", COMMANDS["init"].help]
 
 
-@pytest.mark.parametrize("words", [["--vault", ""], ["get", "--password-file", "p"], ["init", "--from", ""]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--vault", ""],
+        ["get", "--password-file", "p"],
+        ["init", "--from", ""],
+        ["run", "--with", "db", "--", "ls", "i"],
+    ],
+)
 def test_names_of_files_are_left_to_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]):
     assert answered(tmp_path, monkeypatch, *words).out.startswith("file,")
 

@@ -34,6 +34,11 @@ _CHANGED = "REMOTE HOST IDENTIFICATION HAS CHANGED"
 _UNKNOWN = "Host key verification failed"
 _FORGET = re.compile(r'ssh-keygen -f "?([^"\n]+?)"? -R "?([^"\s]+)"?')
 _ABROAD = 255  # ssh's own status
+# What ssh adds where the way to a host ended (a jump, a proxy): the reason stands before it, and is not the host's.
+_WAY_ENDED = re.compile(
+    rb"^(?:kex_exchange_identification: |Connection (?:closed|reset) by UNKNOWN |stdio forwarding failed).*$",
+    re.MULTILINE,
+)
 
 
 class Ssh(Remote):
@@ -79,19 +84,26 @@ class Ssh(Remote):
                 f"the host key of {self.name} is not known on this machine",
                 hint=f"{by_hand}    (answer yes only if it shows the fingerprint that the host itself does: {own})",
             )
-        if tried.status == _ABROAD and "Permission denied (" in said:
+        if self.denies(tried):
             return TargetFailed(
                 f"{self.name} refused our key: {last_words(tried.err)}",
                 hint=f"{by_hand} -v    (lists the keys it tries)",
             )
         if tried.status == _ABROAD:
-            return TargetFailed(f"{self.name} cannot be reached: {last_words(tried.err)}", hint=f"{by_hand} true")
+            words = last_words(_WAY_ENDED.sub(b"", tried.err).strip() or tried.err)
+            return TargetFailed(f"{self.name} cannot be reached: {words}", hint=f"{by_hand} true")
         if self._sudo:
             return self._no_sudo(tried)
         return TargetFailed(
             f"{self.name} runs no command for us (status {tried.status}): {last_words(tried.err or tried.out)}",
             hint=f"{by_hand} true",
         )
+
+    @staticmethod
+    def denies(tried: Ran) -> bool:
+        """Whether the host itself, and no jump on the way to it, refused our keys."""
+        denied = b"Permission denied (" in tried.err or b"Too many authentication failures" in tried.err
+        return tried.status == _ABROAD and denied and not _WAY_ENDED.search(tried.err)
 
     def _changed(self, said: str) -> TargetFailed:
         found = _FORGET.search(said)
