@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from chronos_secrets.inventory.model import Inventory
 
 
+GROUPS = {"aws-keys": "aws-access-key", "postgres": "postgres-password", "ssh-keys": "ssh-key", "tokens": "api-token"}
+"""What names all credentials of a kind in `rotate`."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known name, or all of them."""
     names = list(known)
@@ -30,6 +34,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def credentials(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The ids of credentials, for a parameter's `shell_complete`."""
     return _ids(context, incomplete, lambda inventory: inventory.credentials)
+
+
+def rotatable(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """What `rotate` may be followed by: commands, kinds and credentials, for a parameter's `shell_complete`."""
+    words = [*getattr(context.command, "commands", ()), *GROUPS] if not context.params.get("names") else []
+    ids = _ids(context, incomplete, lambda inventory: inventory.credentials)
+    return [*(each for each in words if each.startswith(incomplete)), *ids]
 
 
 def wanted(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -22,6 +22,7 @@ def show(session: Session, *, as_json: bool) -> None:
         rows = {name: {"value": setting.value, "origin": setting.origin} for name, setting in settings.items()}
         output.document("config show", {"settings": rows})
         return
+    width = max(map(len, settings))
     for name, setting in settings.items():
         origin = "the default" if setting.origin == "default" else setting.origin
-        output.result(f"{name:<9}  {setting.value or '(none)'}\n{'':<9}  from {origin}")
+        output.result(f"{name:<{width}}  {setting.value or '(none)'}\n{'':<{width}}  from {origin}")

@@ -15,10 +15,12 @@ from chronos_secrets.errors import Exit, UsageError
 from chronos_secrets.inventory.schedule import State
 from chronos_secrets.report import due as report
 from chronos_secrets.review import due as review
+from chronos_secrets.review import rotations
 from chronos_secrets.systems.history import Event
 
 RUNNABLE = frozenset({
-    ("check",), ("check", "--offline"), ("doctor",), ("render",), ("render", "--check"),
+    ("check",), ("check", "--offline"), ("check", "--live"), ("doctor",), ("render",), ("render", "--check"),
+    ("rotate", "--due"), *(("rotate", each) for each in choices.GROUPS),
     ("emergency", "sheet"), ("emergency", "verify"), ("emergency", "drill"),
     ("vault", "upgrade"), ("vault", "copy"), ("vault", "copies"), ("vault", "verify"), ("vault", "verify", "--all"),
 })  # fmt: skip
@@ -76,7 +78,10 @@ def due(
         session.vault.require_writable()
     dates = memory.dates(session)
     known, also = dates.known if dates else {}, _copies(session, today) + _emergency(session, today)
-    found = review.rows(session.inventory, known, memory.ticks_now(session), today, RUNNABLE, also=also)
+    waiting = rotations.waiting(rotations.load_stops(memory.stops_path(session)))
+    found = review.rows(
+        session.inventory, known, memory.ticks_now(session), today, RUNNABLE, waiting=waiting, also=also
+    )
     if write_expiry:
         memory.write_expiry(session, found)
     shown = found if within is None else review.within(found, within)

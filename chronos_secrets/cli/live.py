@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chronos_secrets.cli import memory, output, trust
 from chronos_secrets.cli.session import Session
 from chronos_secrets.review import live
-from chronos_secrets.review.live import Tried
+from chronos_secrets.review.live import Aws, Tried
 
 
 def require(session: Session) -> None:
@@ -18,7 +18,8 @@ def try_each(session: Session) -> list[Tried]:
     """Try every credential that can be tried; each answer goes into the history."""
     output.say("asking every target; nothing is changed there ...")
     found = []
-    for each in live.try_each(session.inventory, session.values):
+    aws = Aws(session.settings.aws_endpoint.value, session.settings.ca_bundle.value)
+    for each in live.try_each(session.inventory, session.values, aws):
         found.append(each)
         if each.result != live.UNTRIED:
             memory.record_or_say(session, "check-live", each.credential, {"result": each.result})

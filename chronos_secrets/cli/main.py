@@ -35,6 +35,7 @@ COMMANDS = {
     "due": Lazy("due:due", "Say what is due: credentials to rotate, tasks to do."),
     "done": Lazy("due:done", "Tick tasks off."),
     "history": Lazy("due:history", "Print what this tool did on this machine."),
+    "rotate": Lazy("rotate:rotate", "Replace credentials where they are honoured, without an outage."),
     "render": Lazy("render:render", "Write the files that are made from the vault."),
     "run": Lazy("run:run", "Run a program with values from the vault in its environment."),
     "unlock": Lazy("unlock:unlock", "Open the vault; have its password remembered."),

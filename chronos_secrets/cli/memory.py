@@ -30,12 +30,18 @@ _ANCHOR = "log."
 
 def dates(session: "Session") -> dates_of.Dates | None:
     """The days that were seen when the vault was last open."""
-    return dates_of.load(_path(session, "dates.json"))
+    found = dates_of.load(_path(session, "dates.json"))
+    return None if found is None else dates_of.with_progress(found, session.inventory)
 
 
 def ticks_now(session: "Session") -> dict[str, date]:
     """The ticks of this machine, and those that the vault brought from others."""
     return ticks.merged(ticks.load(_path(session, "ticks.json")), today=session.today)
+
+
+def stops_path(session: "Session") -> Path:
+    """Where this machine keeps what the last rotations stopped at."""
+    return _path(session, "rotations.json")
 
 
 def log(session: "Session") -> History:
@@ -54,7 +60,7 @@ def record(session: "Session", what: str, subject: str, detail: Mapping[str, str
         ) from error
     known = session.log_head or (anchor(session) if session.vault_is_open else None)
     head = log(session).append(
-        at=session.now(), host=_machine(session), what=what, subject=subject, detail=detail, known=known
+        at=session.now(), host=machine(session), what=what, subject=subject, detail=detail, known=known
     )
     if session.vault_is_open:  # else nobody has looked whether the log still holds what the vault knows of it
         session.log_head = head
@@ -108,7 +114,7 @@ def save(session: "Session", *, changed: bool = False) -> None:
     `changed` says that it has changes of the caller's to save, too.
     """
     head = session.log_head
-    marks = {f"{_ANCHOR}{_machine(session)}": str(head)} if head else {}
+    marks = {f"{_ANCHOR}{machine(session)}": str(head)} if head else {}
     here, now, today = ticks_now(session), session.now(), session.today
     if ticks.into_vault(session.vault.entries, here, marks, now=now, today=today) or changed:
         session.vault.save(session.now())
@@ -124,7 +130,7 @@ def anchor(session: "Session") -> Anchor | None:
 
 def anchor_text(session: "Session") -> str:
     """The same as it is written in the vault, the furthest where it stands twice; "" where there is nothing."""
-    name = f"{_ANCHOR}{_machine(session)}"
+    name = f"{_ANCHOR}{machine(session)}"
     written = (entry.plain(name) for entry in ticks.state_entries(session.vault.entries))
     return max(written, key=lambda text: (len(text.partition(":")[0]), text), default="")
 
@@ -149,7 +155,7 @@ def remember(session: "Session") -> None:
 def _refresh_dates(session: "Session") -> None:
     found = dates_of.from_vault(session.inventory, session.values, session.now())
     before = dates(session)
-    if before is None or before[1:] != found[1:] or before.at.date() != found.at.date():
+    if before is None or before._replace(at=found.at) != found or before.at.date() != found.at.date():
         dates_of.store(_path(session, "dates.json"), found)
 
 
@@ -206,7 +212,7 @@ def _store_ticks(session: "Session", found: dict[str, date]) -> None:
         raise Refused(f"{path} cannot be written: {files.reason(error)}") from error
 
 
-def _machine(session: "Session") -> str:
+def machine(session: "Session") -> str:
     """A random name of this machine, the same for all its projects."""
     path = session.settings.state_folder.parent / "machine-id"
     try:

@@ -55,7 +55,8 @@ def render(
     drafts = [session.draft(each) for each in _chosen(session, names, host)]
     if mode is None:
         trust.require(session, destinations=[draft.destination.id for draft in drafts])
-    places = _places(session, drafts, to, mode)
+    alone = f"chronos-secrets render --host local{f' --{mode}' if mode else ''}"
+    places = _places(session, drafts, to, alone)
     values = session.values if drafts else None  # a person may take long to type the password: not while others wait
     with _render_lock(session, needed=mode is None and bool(drafts)):
         plans = [] if values is None else [_plan(session, draft, places[draft.destination.id], to) for draft in drafts]
@@ -76,6 +77,33 @@ def render(
     return Exit.NO if mode in ("check", "diff") and drifted else Exit.OK
 
 
+def rehearse(session: Session, names: Sequence[str]) -> None:
+    """Make sure that `deliver` could write these destinations: all but the replacing is done. Needs the open vault.
+
+    Raises what `render` raises; a disk that is full or a folder that cannot be written to is found, too.
+    """
+    drafts = [session.draft(each) for each in _chosen(session, names, None)] if names else []
+    places = _places(session, drafts, None)
+    plans = [_plan(session, draft, places[draft.destination.id], None) for draft in drafts]
+    _refuse(session, plans, "dry-run", may_adopt=False, may_change_repo=False)
+    destinations.rehearse(plans)
+
+
+def deliver(session: Session, names: Sequence[str]) -> None:
+    """Write these destinations with what the vault holds now, and run the commands that follow them.
+
+    Trust is the caller's business. Raises what `render` raises: TargetFailed where a command failed after its file was
+    written; it is run again by the next `deliver` or `render`.
+    """
+    drafts = [session.draft(each) for each in _chosen(session, names, None)] if names else []
+    places = _places(session, drafts, None)
+    with _render_lock(session, needed=bool(drafts)):
+        plans = [_plan(session, draft, places[draft.destination.id], None) for draft in drafts]
+        _refuse(session, plans, None, may_adopt=False, may_change_repo=False)
+        written = _write(session, plans, adopt=False, run_after=True)
+    _say_what_stays_old(session, written)
+
+
 def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[Destination]:
     known, hosts = session.inventory.destinations, (LOCAL, *session.inventory.hosts)
     for name in names:
@@ -87,8 +115,12 @@ def _chosen(session: Session, names: Sequence[str], host: str | None) -> list[De
     return [each for each in chosen if host in (None, each.host)]
 
 
-def _places(session: Session, drafts: list[Draft], to: str | None, mode: str | None) -> dict[str, "Path | Probed"]:
+def _places(
+    session: Session, drafts: list[Draft], to: str | None, alone: str | None = None
+) -> dict[str, "Path | Probed"]:
     """Where each file goes, by destination id: a path here, or another host that has just been looked at.
+
+    `alone` is the command to hint at for this machine's files, where a host is away and there are such files.
 
     Raises Refused when two would become one file, TargetFailed for a host that is away.
     """
@@ -107,7 +139,6 @@ def _places(session: Session, drafts: list[Draft], to: str | None, mode: str | N
     if elsewhere:
         from chronos_secrets.render import remote
 
-        alone = f"chronos-secrets render --host local{f' --{mode}' if mode else ''}"
         places |= remote.probe(elsewhere, session.host, without=alone if here else None)
     return places
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from chronos_secrets.cli import output, prompts
 from chronos_secrets.errors import InventoryInvalid, Refused, TargetFailed, UsageError, VaultLocked
 from chronos_secrets.secret import Secret
-from chronos_secrets.settings import Flags, Setting, Settings, resolve
+from chronos_secrets.settings import Flags, FromInventory, Setting, Settings, resolve
 
 if TYPE_CHECKING:
     from chronos_secrets.inventory.model import Destination, Inventory
@@ -96,13 +96,14 @@ class Session:
     @functools.cached_property
     def settings(self) -> Settings:
         """Raises InventoryInvalid, SettingsInvalid."""
-        vault = str(self.inventory.locate(self.inventory.vault.path, home=self.home))
-        return self.settings_for(self.inventory.project, vault)
+        vault, cloud = str(self.inventory.locate(self.inventory.vault.path, home=self.home)), self.inventory.cloud
+        said = FromInventory(vault, cloud.admin_profile, cloud.api) if cloud else FromInventory(vault)
+        return self.settings_for(self.inventory.project, said)
 
-    def settings_for(self, project: str, vault: str | None) -> Settings:
-        """The settings of a project that need not have an inventory yet."""
+    def settings_for(self, project: str, said: FromInventory) -> Settings:
+        """The settings of a project that need not have an inventory yet; `said` is what one says."""
         return resolve(
-            inventory=self.inventory_setting, project=project, vault=vault,
+            inventory=self.inventory_setting, project=project, inventorys=said,
             flags=self._flags, environ=os.environ, home=self.home,
         )  # fmt: skip
 

@@ -24,20 +24,23 @@ def require(
     *,
     destinations: Iterable[str] = (),
     credentials: Iterable[str] = (),
+    unnamed: Iterable[str] = (),
     copies: Iterable[str] = (),
     hosts: Iterable[str] = (),
+    sections: Iterable[str] = (),
 ) -> None:
     """Let a command go on only where what it is about to use is accepted. Call it before the vault is opened.
 
-    All are ids of the inventory; hosts and credentials of the destinations are looked at with them. `credentials` are
-    those that the person named: one that is new here needs no question. What is new is asked once on a terminal.
+    All are ids or sections of the inventory; hosts and credentials of the destinations, and hosts of the sections, are
+    looked at with them. `credentials` are those that the person named: one that is new here needs no question. What is
+    new is asked once on a terminal.
     Raises Refused where nobody can be asked or the answer is no, and TemplateInvalid.
     """
-    used = Used(tuple(destinations), tuple(credentials), tuple(copies), tuple(hosts))
+    named = tuple(credentials)
+    used = Used(tuple(destinations), (*named, *unnamed), tuple(copies), tuple(hosts), tuple(sections))
     now = reaching.reach(session.inventory, session.home, used, session.draft)
     accepted, first = _accepted(session)
-    named = [f"credential {each}" for each in used.credentials]
-    grown = reaching.grown(now, accepted, named=named)
+    grown = reaching.grown(now, accepted, named=[f"credential {each}" for each in named])
     if grown:
         _require_state(session)
         _ask(grown)

@@ -14,7 +14,7 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import EntryMissing, InventoryInvalid, Refused
 from chronos_secrets.inventory.model import Inventory
 from chronos_secrets.secret import Secret
-from chronos_secrets.settings import Setting
+from chronos_secrets.settings import FromInventory, Setting
 from chronos_secrets.systems import files
 from chronos_secrets.vault import kdbx, store
 from chronos_secrets.vault.entries import ID_ATTRIBUTE, Attribute, Entries, Entry
@@ -108,7 +108,7 @@ def _inventory_from(session: Session, source: Path) -> None:
         raise Refused(f"an inventory cannot name the file {source}", hint="rename the vault or its folder")
     project = draft.project_name(source.name)
     vault = Setting(str(source.absolute()), "command line: --from")
-    opened = session.open(session.settings_for(project, vault.value)._replace(vault=vault))
+    opened = session.open(session.settings_for(project, FromInventory(vault.value))._replace(vault=vault))
     found = [
         draft.Found(
             entry.path, entry.username, entry.url, entry.attachment_names,

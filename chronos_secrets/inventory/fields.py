@@ -308,6 +308,7 @@ class Quantity(Word[T]):
 
     _units: tuple[str, ...] = ()
     _plural = "s?"
+    _number = "[1-9][0-9]{0,8}"
 
     def _parts(self, text: str) -> tuple[int, str]:
         match = re.fullmatch(self._pattern(), text)
@@ -316,7 +317,7 @@ class Quantity(Word[T]):
         return int(match[1]), match[2]
 
     def _pattern(self) -> str:
-        return f"([1-9][0-9]{{0,8}}) ({'|'.join(self._units)}){self._plural}"
+        return f"({self._number}) ({'|'.join(self._units)}){self._plural}"
 
     def json_schema(self) -> Json:
         return {"type": "string", "pattern": f"^{self._pattern()}$"}
@@ -333,6 +334,13 @@ class Interval(Quantity[model.Interval]):
         if interval.least_days > 36525:
             raise Unfit("is longer than a hundred years")
         return interval
+
+
+class Wait(Interval):
+    """A step of the calendar, or none: 0 days, as after a leak."""
+
+    what, example = "an interval such as 7 days, 2 weeks, 1 month or 0 days", "0 days"
+    _number = "0|[1-9][0-9]{0,8}"
 
 
 class Days(Quantity[int]):

@@ -38,6 +38,7 @@ TEMPLATE_WORDS = frozenset({"and", "else", "false", "if", "in", "is", "none", "n
 SECRET_FIELDS = frozenset({"secret_access_key", "password", "private_key", "token", "passphrase", "totp", "codes"})
 IDENTIFIER_FIELDS = frozenset({"username", "url", "access_key_id", "account_id"})
 STANDARD_PLACES = ("UserName", "Password", "URL", "Notes", "otp")
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 BUILTIN_DIALECTS: dict[str, frozenset[str]] = {
     "env": frozenset({"dotenv", "sh", "systemd", "compose", "python", "node"}),
     "pgbackrest": frozenset({"pgbackrest"}),
@@ -464,6 +465,11 @@ class Cloud(NamedTuple):
     bucket: Bucket
     lifecycle: Lifecycle | None
     accepted: tuple[Accepted, ...]
+
+    @property
+    def api(self) -> str | None:
+        """Where every service is asked, for a provider that is not Amazon; None where each has its own address."""
+        return None if self.endpoint.endswith(_AMAZON) else f"https://{self.endpoint}"
 
 
 class Scan(NamedTuple):

@@ -40,6 +40,7 @@ from chronos_secrets.inventory.fields import (
     Timezone,
     Variable,
     Version,
+    Wait,
 )
 from chronos_secrets.inventory.nodes import Node, Table
 
@@ -211,8 +212,8 @@ CREDENTIALS = Record(
     Field("rotated", Day(), "last rotation, where the vault does not know it", None),
     Field("expires", Day(), "last day on which it works, whatever the interval says", None),
     Field("lead", Interval(), "due soon this long before", None, otherwise="30 days, or a quarter of every if less"),
-    Field("grace", Interval(), "how long old and new are both valid after delivery", DEFAULT_GRACE),
-    Field("soak", Interval(), "how long the old one stays inactive before it is deleted", DEFAULT_GRACE),
+    Field("grace", Wait(), "how long old and new are both valid after delivery", DEFAULT_GRACE),
+    Field("soak", Wait(), "how long the old one stays inactive before it is deleted", DEFAULT_GRACE),
     Field("target", TARGET, "where the credential is honoured", None),
     Field("generate", GENERATE, "how a new secret is made, for kinds whose secret we choose", None),
     Field("paper", Flag(), "has blank lines on the emergency sheet, to be filled in by hand", False),

@@ -85,15 +85,16 @@ def _ask(program: str, conf: Secret, arguments: tuple[str, ...], timeout: float)
 
 def _problems(status: int, output: str, conf: Secret) -> Iterator[Problem]:
     for warning in _WARNING.findall(output):
-        yield Problem(0, "pgbackrest-warn", _masked(warning, conf), "correct the option's name or place")
+        yield Problem(0, "pgbackrest-warn", masked(warning, conf), "correct the option's name or place")
     if status in _FIXES:
         error = _ERROR.search(output)
-        yield Problem(0, f"pgbackrest-{status}", _masked(error[1] if error else "", conf), _FIXES[status])
+        yield Problem(0, f"pgbackrest-{status}", masked(error[1] if error else "", conf), _FIXES[status])
     if status < 0:
         yield Problem(0, "pgbackrest-crash", f"pgbackrest died of signal {-status}", "use the options it documents")
 
 
-def _masked(message: str, conf: Secret) -> str:
+def masked(message: str, conf: Secret) -> str:
+    """What pgBackRest said of a configuration, without any value that stands in it and without its own lines."""
     message = _VERBATIM.sub(r"\1", message)
     for value in sorted(_values(conf.reveal_bytes().decode(errors="surrogateescape")), key=len, reverse=True):
         if len(value) >= 8:

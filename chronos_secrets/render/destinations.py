@@ -74,9 +74,21 @@ def write(
     finally:
         for file in staged:
             file.discard()
-        for folder in missing:
-            with contextlib.suppress(OSError):  # a folder that holds a file by now stays
-                folder.rmdir()
+        _remove_empty(missing)
+
+
+def rehearse(plans: Iterable[Plan]) -> None:
+    """Stage every file that belongs here and drop it again: the disk and the folders would take it. Raises Refused.
+
+    Whether another host would take one was seen when it was looked at.
+    """
+    here = [each for each in plans if each.host is None]
+    missing = _missing_folders(here)
+    try:
+        for each in here:
+            _staged(each).discard()
+    finally:
+        _remove_empty(missing)
 
 
 def sweep(plans: Iterable[Plan]) -> None:
@@ -123,6 +135,12 @@ def _missing_folders(drifted: list[Plan]) -> list[Path]:
     """The folders that staging will make, deepest first."""
     folders = {folder for each in drifted for folder in each.path.parents if not folder.exists()}
     return sorted(folders, key=lambda folder: len(folder.parts), reverse=True)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):  # a folder that holds a file by now stays
+            folder.rmdir()
 
 
 def _staged(each: Plan) -> files.StagedFile:

@@ -27,16 +27,21 @@ Drafts = Callable[[Destination], Draft]
 
 _VERSION = 1
 _SUM = "its text has the sum "
+_ABSENT = "is not there"
 _REARRANGED = "has other comments, or its lines in another order"
 
 
 class Used(NamedTuple):
-    """What a command is about to use, by ids. Hosts and credentials of the destinations need not be named."""
+    """What a command is about to use, by ids.
+
+    Hosts and credentials of the destinations and of the sections need not be named.
+    """
 
     destinations: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()  # of the inventory: postgres, pgbackrest, cloud
 
 
 class Accepted(NamedTuple):
@@ -57,7 +62,7 @@ def everything(inventory: Inventory) -> Used:
     """All that an inventory names."""
     return Used(
         tuple(inventory.destinations), tuple(inventory.credentials), tuple(inventory.vault.copies),
-        tuple(inventory.hosts),
+        tuple(inventory.hosts), tuple(each for each in SECTIONS if getattr(inventory, each) is not None),
     )  # fmt: skip
 
 
@@ -65,12 +70,12 @@ def reach(inventory: Inventory, home: Path, used: Used, drafts: Drafts) -> dict[
     """The reach of what is used. Reads templates (through `drafts`) and follows links: raises TemplateInvalid."""
     rows = [inventory.destinations[each] for each in used.destinations]
     credentials = dict.fromkeys((*used.credentials, *(each for row in rows for each in row.credentials)))
-    hosts = dict.fromkeys(
-        each for name in (*used.hosts, *(row.host for row in rows)) for each in _chain(inventory, name)
-    )
+    named = (*used.hosts, *(row.host for row in rows), *_hosts_of(inventory, used.sections))
+    hosts = dict.fromkeys(each for name in named for each in _chain(inventory, name))
     found: dict[str, tuple[str, ...]] = {"vault": (f"is {inventory.locate(inventory.vault.path, home=home)}",)}
     found |= {f"copy {each}": (_copy(inventory, inventory.vault.copies[each], home),) for each in used.copies}
     found |= {f"host {each}": (_host(inventory.hosts[each]),) for each in hosts}
+    found |= {f"section {each}": (_SECTIONS[each](inventory),) for each in used.sections}
     found |= {f"credential {each}": (_credential(inventory.credentials[each]),) for each in credentials}
     found |= {f"destination {row.id}": tuple(_destination(inventory, row, home, drafts(row))) for row in rows}
     return found
@@ -155,6 +160,48 @@ def _credential(row: Credential) -> str:
     target = row.target._asdict() if row.target else {}
     honoured = ", ".join(f"{name} {value}" for name, value in target.items() if value and name != "page")
     return f"is the entry '{row.entry}' ({places})" + (f", honoured at {honoured}" if honoured else "")
+
+
+def _hosts_of(inventory: Inventory, sections: Iterable[str]) -> Iterator[str]:
+    if "postgres" in sections and inventory.postgres is not None:
+        yield inventory.postgres.host
+    if "pgbackrest" in sections and inventory.pgbackrest is not None:
+        yield inventory.pgbackrest.host
+
+
+def _postgres(inventory: Inventory) -> str:
+    row = inventory.postgres
+    if row is None:
+        return _ABSENT
+    way = f"by {row.connect.via}, port {row.connect.port}" if row.connect else f"port {row.port}"
+    return f"is the database {row.database} on {row.host}, {way}"
+
+
+def _pgbackrest(inventory: Inventory) -> str:
+    row = inventory.pgbackrest
+    if row is None:
+        return _ABSENT
+    return f"is the stanza {row.stanza} on {row.host}, by the file of {row.config}"
+
+
+def _cloud(inventory: Inventory) -> str:
+    """Whom an administrator's session is shown to, and what it may change there."""
+    row = inventory.cloud
+    if row is None:
+        return _ABSENT
+    admin = f", as the profile {row.admin_profile}" if row.admin_profile else ""
+    account = f"the account {row.account.credential}.{row.account.field}"
+    where = row.api or f"AWS in {row.region}"
+    return f"is {where}{admin}, {account}, the user {row.user.name} and the bucket {row.bucket.name}"
+
+
+_SECTIONS: Mapping[str, Callable[[Inventory], str]] = {
+    "postgres": _postgres,
+    "pgbackrest": _pgbackrest,
+    "cloud": _cloud,
+}
+SECTIONS = tuple(_SECTIONS)
+"""The sections of the inventory that say where something is asked."""
 
 
 def _copy(inventory: Inventory, row: Copy, home: Path) -> str:

@@ -1,9 +1,10 @@
 """When each credential was last rotated: what the vault says, and the date cache that answers while it is locked.
 
-The cache holds days and where they are from: nothing that is secret. It is never a source: a cache that is missing,
-torn or of another version is as if nothing were known, and what is unknown counts as due.
+The cache holds days, where they are from, and the journals of rotations: nothing that is secret. It is never a source:
+a cache that is missing, torn or of another version is as if nothing were known, and what is unknown counts as due.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from chronos_secrets.errors import EntryMissing
+from chronos_secrets.errors import EntryMissing, Refused
 from chronos_secrets.inventory.model import Credential, Every, Inventory
-from chronos_secrets.inventory.schedule import Codes, Known, Rotated
+from chronos_secrets.inventory.schedule import Codes, Known, Progress, Rotated
 from chronos_secrets.render.values import Values, field_value
 from chronos_secrets.review import codes
+from chronos_secrets.rotation import courses
+from chronos_secrets.rotation import journal as journals_of
+from chronos_secrets.rotation.journal import Journal
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
 from chronos_secrets.vault.entries import Attribute, Entry
@@ -24,34 +28,57 @@ ROTATED_ATTRIBUTE = "chronos.rotated"
 BY_US, BY_HAND = "rotated by this tool", "changed by hand in KeePassXC"
 EXPIRY_ATTRIBUTE = "chronos.expires"
 """The expiry that we wrote ourselves; any other one was set by a person or an issuer."""
+DAMAGED = "damaged"
+"""The phase of a rotation whose journal cannot be read; `rotate` says more."""
 _VERSION = 1
 
 
 class Dates(NamedTuple):
-    """What a vault said at a moment (UTC), by credential id."""
+    """What a vault said at a moment (UTC), by credential id.
+
+    `journals` are those of the last rotations, finished or not; None for one that is damaged.
+    """
 
     at: datetime
     known: Mapping[str, Known]
+    journals: Mapping[str, Journal | None] = {}
     key_changed: datetime | None = None  # when its password or key file was last changed (UTC), as KeePassXC wrote it
 
 
 def from_vault(inventory: Inventory, values: Values, now: datetime) -> Dates:
     """What the opened vault says of each credential; one whose entry is missing is left out."""
     zone = ZoneInfo(inventory.timezone)
-    found = {}
+    found, journals = {}, {}
     for credential in inventory.credentials.values():
         try:
-            found[credential.id] = known_of(values.entry(credential), credential, zone)
+            entry = values.entry(credential)
         except EntryMissing:
             continue  # `check` tells
-    return Dates(now, found, values.entries.key_changed)
+        found[credential.id] = known_of(entry, credential, zone)
+        with contextlib.suppress(_NoJournal):
+            journals[credential.id] = _journal(entry)
+    return with_progress(Dates(now, found, journals, values.entries.key_changed), inventory)
+
+
+def with_progress(dates: Dates, inventory: Inventory) -> Dates:
+    """The same dates, with how far each rotation is by its journal and by the inventory's grace and soak."""
+    zone = ZoneInfo(inventory.timezone)
+    known = dict(dates.known)
+    for name, journal in dates.journals.items():
+        row = inventory.credentials.get(name)
+        if row is None or (journal is not None and not journal.under_way):
+            continue
+        day = courses.step_from(journal, row, zone) if journal else None
+        known[name] = known.get(name, Known())._replace(progress=Progress(journal.phase if journal else DAMAGED, day))
+    return dates._replace(known=known)
 
 
 def known_of(entry: Entry, credential: Credential, zone: ZoneInfo) -> Known:
     """Last rotation and expiry of one entry.
 
     The last rotation is the later of our attribute and the last change of the secret in the entry's own history: a
-    change by hand in KeePassXC counts, and is called that. Recovery codes are renewed only where new ones came.
+    change by hand in KeePassXC counts, and is called that. What a rollback put back is as old as it was. Recovery codes
+    are renewed only where new ones came.
     """
     if credential.kind == "recovery-codes":
         return _known_codes(entry, credential, zone)
@@ -113,15 +140,17 @@ def last_change(entry: Entry, credential: Credential) -> datetime | None:
 
 
 def load(path: Path) -> Dates | None:
-    """The cached dates; None where there are none that this version can read. Never raises."""
+    """The cached dates, without progress; None where there are none that this version can read. Never raises."""
     try:
         content = json.loads(path.read_bytes())
         if content["version"] != _VERSION:
             return None
-        known = {name: _known(row) for name, row in content["credentials"].items()}
+        rows = content["credentials"].items()
+        known = {name: _known(row) for name, row in rows}
+        journals = {name: _read(str(row["rotation"])) for name, row in rows if "rotation" in row}
         changed = content.get("key_changed")
         key_changed = datetime.fromisoformat(changed).astimezone(UTC) if changed else None
-        return Dates(datetime.fromisoformat(content["at"]).astimezone(UTC), known, key_changed)
+        return Dates(datetime.fromisoformat(content["at"]).astimezone(UTC), known, journals, key_changed)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -129,11 +158,35 @@ def load(path: Path) -> Dates | None:
 def store(path: Path, dates: Dates) -> None:
     """Keep the dates for when the vault is locked. Raises OSError."""
     rows = {name: _row(known) for name, known in dates.known.items()}
+    for name, journal in dates.journals.items():
+        rows.setdefault(name, {})["rotation"] = journals_of.encode(journal) if journal else DAMAGED
     changed = dates.key_changed.isoformat(timespec="seconds") if dates.key_changed else None
     at = dates.at.isoformat(timespec="seconds")
     content = {"version": _VERSION, "at": at, "key_changed": changed, "credentials": rows}
     files.private_folder(path.parent)
     files.write_durably(path, json.dumps(content, indent=1).encode())
+
+
+class _NoJournal(Exception):
+    """An entry was never rotated by this tool."""
+
+
+def _journal(entry: Entry) -> Journal | None:
+    """The newest journal of an entry; None for a damaged one. Raises _NoJournal."""
+    try:
+        found = journals_of.latest(entry)
+    except Refused:
+        return None
+    if found is None:
+        raise _NoJournal
+    return found.journal
+
+
+def _read(text: str) -> Journal | None:
+    try:
+        return journals_of.decode(text, "")
+    except Refused:
+        return None
 
 
 def _recorded(entry: Entry) -> Rotated | None:

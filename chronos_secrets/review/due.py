@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import NamedTuple
 
 from chronos_secrets.inventory.model import Credential, Inventory, Task
 from chronos_secrets.inventory.schedule import Known, Standing, State, standing, task_standing
 from chronos_secrets.review.ticks import Ticks
+from chronos_secrets.rotation.courses import COURSES
 
 
 class Row(NamedTuple):
@@ -23,14 +25,24 @@ class Row(NamedTuple):
 
 
 def rows(
-    inventory: Inventory, known: Mapping[str, Known], ticks: Ticks, today: date, commands: frozenset[tuple[str, ...]],
-    *, also: Iterable[Row] = (),
-) -> list[Row]:  # fmt: skip
+    inventory: Inventory,
+    known: Mapping[str, Known],
+    ticks: Ticks,
+    today: date,
+    commands: frozenset[tuple[str, ...]],
+    *,
+    waiting: Mapping[str, str] = MappingProxyType({}),
+    also: Iterable[Row] = (),
+) -> list[Row]:
     """Every credential and task, and the rows of others in `also`, most urgent first.
 
-    `commands` are the command lines that this program can run.
+    `commands` are the command lines that this program can run. `waiting` are those that a person has to run first, by
+    the credential whose last rotation stopped for that.
     """
-    found = [_credential_row(each, known.get(each.id), today) for each in inventory.credentials.values()]
+    found = [
+        _credential_row(each, known.get(each.id), today, waiting.get(each.id))
+        for each in inventory.credentials.values()
+    ]
     found += [_task_row(each, ticks.get(each.id), today, commands) for each in inventory.tasks.values()]
     return sorted(
         [*found, *also], key=lambda row: (_URGENCY.index(row.standing.state), row.standing.due or date.max, row.id)
@@ -57,22 +69,31 @@ def _soon(found: Standing, days: int) -> bool:
     return found.days is not None and found.days <= days
 
 
-def _credential_row(credential: Credential, known: Known | None, today: date) -> Row:
+def _credential_row(credential: Credential, known: Known | None, today: date, waiting: str | None) -> Row:
     found = standing(credential, known, today)
     return Row(
         credential.id, credential.kind, credential.title, credential.purpose or "", str(credential.entry),
-        credential.owner, found, _how_to_rotate(credential, found),
+        credential.owner, found, how_to_rotate(credential, found, today, waiting),
     )  # fmt: skip
 
 
-def _how_to_rotate(credential: Credential, found: Standing) -> str:
+def how_to_rotate(credential: Credential, found: Standing, today: date, waiting: str | None = None) -> str:
+    """What a person or a timer does about a credential; "" for nothing now. `waiting` is a command to run before."""
     if found.state in (State.OK, State.NEVER, State.AUTOMATIC):
         return ""
     if credential.kind == "recovery-codes" and found.state is State.UNKNOWN:
         return "chronos-secrets due --unlock"
-    page = credential.target.page if credential.target else None
-    where = f" at {page}" if page else ""
-    return f"renew it{where}, then store the new one in KeePassXC"
+    if found.state is State.IN_PROGRESS and found.due and found.due > today:
+        return ""
+    course, command = COURSES.get(credential.kind), f"chronos-secrets rotate {credential.id}"
+    if course is None:
+        page = credential.target.page if credential.target else None
+        return f"renew it{f' at {page}' if page else ''}, then store the new one in KeePassXC"
+    if found.state is State.DUE_SOON:
+        command += " --now"
+    if waiting:
+        return f"waiting for you: {waiting}, then {command}"
+    return f"waiting for you: {command}" if course.guided else command
 
 
 def _task_row(task: Task, done: date | None, today: date, commands: frozenset[tuple[str, ...]]) -> Row:

@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from chronos_secrets.errors import ChronosError, EntryMissing, Exit, TargetFailed
-from chronos_secrets.inventory.model import LOCAL, Credential, Inventory, Postgres
+from chronos_secrets.inventory.model import LOCAL, Credential, Inventory
 from chronos_secrets.render.values import Values
+from chronos_secrets.rotation import reach
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems.answers import CannotTell, NotHonoured
 
 WORKS, REFUSED, AWAY, UNTRIED = "works", "refused", "away", "untried"
-
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
-_LOOPBACK = "127.0.0.1"
 
 
 class Tried(NamedTuple):
@@ -29,12 +27,20 @@ class Tried(NamedTuple):
     fix: str | None
 
 
+class Aws(NamedTuple):
+    """How this machine asks AWS: by another address than the inventory's, and with certificates of its own."""
+
+    endpoint: str | None = None
+    ca_bundle: str | None = None
+
+
 class Case(NamedTuple):
     """What a credential is tried with."""
 
     inventory: Inventory
     row: Credential
     values: Values
+    aws: Aws
 
     def value(self, field: str) -> Secret:
         """A field of the credential. Raises EntryMissing."""
@@ -65,11 +71,11 @@ def hosts(inventory: Inventory) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in found if each != LOCAL))
 
 
-def try_each(inventory: Inventory, values: Values) -> Iterator[Tried]:
+def try_each(inventory: Inventory, values: Values, aws: Aws) -> Iterator[Tried]:
     """Try one credential after the other; each may take half a minute where its target is away."""
     for credential, way in triable(inventory).items():
         try:
-            worked = way(Case(inventory, inventory.credentials[credential], values))
+            worked = way(Case(inventory, inventory.credentials[credential], values, aws))
             yield Tried(credential, WORKS, worked, None)
         except (TargetFailed, EntryMissing) as error:
             yield Tried(credential, _result(error), error.message, error.hint)
@@ -93,9 +99,9 @@ def _access_key(case: Case) -> str:
     cloud, target = case.inventory.cloud, case.row.target
     if cloud is None:
         raise CannotTell("the inventory has no section cloud, which says where AWS is asked")
-    endpoint = None if cloud.endpoint.endswith(_AMAZON) else f"https://{cloud.endpoint}"
     key = case.value("access_key_id"), case.value("secret_access_key")
-    caller = aws.caller(*key, region=cloud.region, endpoint=endpoint)
+    endpoint = case.aws.endpoint or cloud.api
+    caller = aws.caller(*key, region=cloud.region, endpoint=endpoint, ca_bundle=case.aws.ca_bundle)
     if target is not None and target.iam_user and caller.user != target.iam_user:
         raise NotHonoured(f"the key is one of {caller.user or 'no IAM user'}, not of {target.iam_user}")
     with contextlib.suppress(EntryMissing):
@@ -112,40 +118,9 @@ def _password(case: Case) -> str:
     if section is None:
         raise CannotTell("the inventory has no section postgres, which says where the database is")
     user, password = case.value("username"), case.value("password")
-    with _reached(case.inventory, section) as (host, port):
+    with reach.database(case.inventory, section) as (host, port):
         postgres.try_login(postgres.Login(host, port, section.database, user, password))
     return f"the database {section.database} lets it in"
-
-
-@contextlib.contextmanager
-def _reached(inventory: Inventory, section: Postgres) -> Iterator[tuple[str, int]]:
-    """Where the database answers on this machine, for the block: a host or a folder with a socket, and a port."""
-    from chronos_secrets.systems import forward, logins
-    from chronos_secrets.systems.hosts import Ssh
-
-    alias, connect = _alias(inventory, section.host), section.connect
-    if alias is None:
-        yield _LOOPBACK, connect.port if connect else section.port
-    elif connect is None:
-        raise CannotTell(
-            "the inventory does not say how this machine reaches the database",
-            hint="in inventory.yaml, below postgres: connect: {via: ssh-forward}    (or direct)",
-        )
-    elif connect.via == "direct":
-        yield logins.address(alias), connect.port
-    else:
-        with forward.forwarded(Ssh(alias), connect.port, name=f".s.PGSQL.{connect.port}") as folder:
-            yield str(folder), connect.port
-
-
-def _alias(inventory: Inventory, name: str) -> str | None:
-    """The ssh alias of a host, or of the host that the containers around it run on; None for this machine."""
-    while name != LOCAL:
-        row = inventory.hosts[name]
-        if row.container is None:
-            return row.ssh or name
-        name = row.inside or LOCAL
-    return None
 
 
 def _ssh_key(case: Case) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 _HIDDEN = b"****"
 _LEAST_IN_PATH, _LEAST_IN_WORDS = 8, 4  # bytes; a shorter value in a path is a word there, and hiding it hides the path
+_MOST_NAMED = 3  # credentials whose command is printed
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 
@@ -98,6 +99,7 @@ def _about_secrets(findings: "Sequence[Finding]", *, staged: bool) -> list[str]:
     lines = [
         "- A real secret: change it now where it was issued, then in KeePassXC.",
         "  That counts more than anything below: whoever saw it can use it.",
+        *(f"  chronos-secrets rotate {each} --now" for each in _rotated(findings)),
     ]
     if staged:
         lines += ["- Take it out of the commit, then out of the file:", f"  git restore --staged -- {_paths(findings)}"]
@@ -106,6 +108,15 @@ def _about_secrets(findings: "Sequence[Finding]", *, staged: bool) -> list[str]:
         "- If it was ever pushed or fetched, clean the history once it is changed:",
         "  git filter-repo --replace-text FILE",
     ]
+
+
+def _rotated(findings: "Sequence[Finding]") -> list[str]:
+    """The credentials whose current values were found, a few of them."""
+    import re
+
+    current = re.compile(r'the value of ".*" \(([a-z][a-z0-9-]*)\)')
+    named = (current.match(each.reason) for each in findings if each.rule == "known-value")
+    return list(dict.fromkeys(each[1] for each in named if each))[:_MOST_NAMED]
 
 
 def _about_alarms(findings: "Sequence[Finding]", unread: "Sequence[Unread]") -> list[str]:

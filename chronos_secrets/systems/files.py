@@ -11,12 +11,16 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _PREFIX = ".chronos-"
+_SCRATCH = ".chronos-scratch-"
+_FORGOTTEN = 3600.0  # seconds; to write a file takes less than one
 _LOCK_POLL = 0.05  # seconds; flock has no time-out of its own
 
 
@@ -75,8 +79,10 @@ def write_durably(
 ) -> None:
     """Write `target`: the old file or the new one, whatever happens. Raises OSError.
 
-    Without `replace`, a target that is already there is kept: FileExistsError.
+    Without `replace`, a target that is already there is kept: FileExistsError. What a run that was killed here left
+    an hour ago or earlier goes; without a lock nobody knows whether a younger one is still being written.
     """
+    _remove_forgotten(target)
     staged = stage(target, content, mode=mode, owner=owner)
     try:
         if replace:
@@ -86,6 +92,14 @@ def write_durably(
     except BaseException:
         staged.discard()
         raise
+
+
+def _remove_forgotten(target: Path) -> None:
+    before = time.time() - _FORGOTTEN
+    for path in target.parent.glob(f"{_stem(target)}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime < before:
+                path.unlink()
 
 
 def sweep(target: Path) -> None:
@@ -114,6 +128,49 @@ def private_folder(folder: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=0o700)
     return folder
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A private folder below the system's temporary one, for the block. What killed runs of ours left there goes first.
+
+    The path is short enough for a socket. The folder is locked, and the lock ends with the process.
+    """
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{_SCRATCH}*"):
+        _remove_scratch(left, _claim(left))
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
+        claim = _claim(folder)
+        if claim is not None:  # else another run took it for left over in between
+            break
+    try:
+        yield folder
+    finally:
+        _remove_scratch(folder, claim)
+
+
+def _claim(folder: Path) -> int | None:
+    """A descriptor that holds the lock on a folder of ours; None for one that is held, gone or somebody else's."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and os.path.samestat(status, os.lstat(folder)):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _remove_scratch(folder: Path, claim: int | None) -> None:
+    if claim is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(claim)
 
 
 @contextlib.contextmanager

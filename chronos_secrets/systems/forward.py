@@ -1,10 +1,8 @@
 """One connection to a port of another host's loopback, through ssh. No port of this machine is opened for it."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,15 +20,14 @@ def forwarded(host: Ssh, port: int, *, name: str) -> Iterator[Path]:
 
     When the block raises TargetFailed and it was ssh that failed, that is raised instead.
     """
-    folder = Path(tempfile.mkdtemp(prefix="chronos-"))
-    carrier = _Carrier(host, port, folder / name)
-    try:
-        yield folder
-    except TargetFailed as error:
-        raise carrier.failure() or error from error
-    finally:
-        carrier.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with files.scratch() as folder:
+        carrier = _Carrier(host, port, folder / name)
+        try:
+            yield folder
+        except TargetFailed as error:
+            raise carrier.failure() or error from error
+        finally:
+            carrier.close()
 
 
 class _Carrier:

@@ -1,13 +1,11 @@
-"""Whether a host takes an SSH key: the system's own ssh is given that key, and no other.
+"""Whether a host takes an SSH key, and what runs there over that key: the system's own ssh is given it, and no other.
 
-The key goes from memory to an agent that lives only for the attempt; no file holds it. What else decides a connection
+The key goes from memory to an agent that lives only for the block; no file holds it. What else decides a connection
 (address, user, known hosts, jumps) comes from ~/.ssh/config, as `ssh -G` resolves it.
 """
 
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,13 +13,15 @@ from chronos_secrets.errors import TargetFailed
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files, process
 from chronos_secrets.systems.answers import CannotTell, NotHonoured, words
-from chronos_secrets.systems.hosts import Ssh
+from chronos_secrets.systems.hosts import Ran, Ssh
 
 TIMEOUT = 40.0  # seconds for an attempt
 _LOCAL_TIMEOUT = 20.0  # seconds for what stays on this machine
-_KEY_LIFE = "120"  # seconds after which an agent forgets the key, should nobody be left to end it
+_KEY_LIFE = "900"  # seconds after which an agent forgets the key, whatever happens
 _ABROAD = 255  # ssh's own status
 _BY_KEY = b'using "publickey"'
+# The agent that says where it is, for as long as the input is open: it never outlives us, however we end.
+_AGENT = 'ssh-agent -D -t "$1" -a "$2" & agent=$!; exec >/dev/null; cat; kill "$agent"; wait "$agent"'
 
 # What decides where a connection goes and how it is checked. Everything else, above all the keys, is ours.
 _KEPT = frozenset({
@@ -45,22 +45,46 @@ def try_key(alias: str, private_key: Secret) -> None:
     An account with a forced command runs that instead. Raises NotHonoured where the host refuses the key, CannotTell
     for a key that needs a passphrase or is none, TargetFailed where the host is away or is not the one that is known.
     """
-    folder = Path(tempfile.mkdtemp(prefix="chronos-"))
-    try:
+    with session(alias, private_key) as host:
+        ssh, *rest = host.reach(("true",))
+        ran = process.capture((ssh, "-o", "LogLevel=VERBOSE", *rest), timeout=TIMEOUT)
+        if ran.status == _ABROAD:
+            raise host.refusal(ran)
+    if _BY_KEY not in ran.err:
+        raise CannotTell(f"{alias} lets this machine in without the key")
+
+
+@contextmanager
+def session(alias: str, private_key: Secret) -> Iterator[Ssh]:
+    """A host of ~/.ssh/config, for the block, where everything runs over this key alone, and without sudo.
+
+    What runs raises NotHonoured where the host refuses the key. Raises CannotTell for a key with a passphrase or none.
+    """
+    with files.scratch() as folder:
         settings = _resolved(alias)
         with _agent(folder, private_key) as public:
             config = folder / "config"
             (folder / "key.pub").write_bytes(public)
             config.write_text("".join([*settings, _OWN.format(folder=folder)]), errors="surrogateescape")
-            ssh, *rest = Ssh(alias, config=config).reach(("true",))
-            ran = process.capture((ssh, "-o", "LogLevel=VERBOSE", *rest), timeout=TIMEOUT)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    if ran.status == _ABROAD:
-        failure = Ssh(alias).refusal(ran)
-        raise NotHonoured(f"{alias} does not take the key") if Ssh.denies(ran) else failure
-    if _BY_KEY not in ran.err:
-        raise CannotTell(f"{alias} lets this machine in without the key")
+            yield _OverKey(alias, config)
+
+
+class _OverKey(Ssh):
+    """A host as a private configuration reaches it; a person pastes commands that use their own."""
+
+    def __init__(self, alias: str, config: Path) -> None:
+        super().__init__(alias, config=config)
+        self._for_a_person = Ssh(alias)
+
+    def paste(self, argv: Sequence[str]) -> str:
+        """See Host.paste."""
+        return self._for_a_person.paste(argv)
+
+    def refusal(self, tried: Ran) -> TargetFailed:
+        """See Remote.refusal."""
+        if Ssh.denies(tried):
+            return NotHonoured(f"{self.name} does not take the key")
+        return self._for_a_person.refusal(tried)
 
 
 def address(alias: str) -> str:
@@ -105,19 +129,11 @@ def _agent(folder: Path, private_key: Secret) -> Iterator[bytes]:
 @contextmanager
 def _served(socket: Path) -> Iterator[dict[str, str]]:
     """An empty agent behind `socket`, for the block; gives what its clients have in their environment."""
-    try:
-        agent = subprocess.Popen(
-            ("ssh-agent", "-D", "-t", _KEY_LIFE, "-a", str(socket)), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise TargetFailed(
-            f"ssh-agent could not be started: {files.reason(error)}", hint="command -v ssh-agent"
-        ) from error
-    with agent:
-        try:
-            for _ in agent.stdout or ():  # it names its socket once that is there
-                break
-            yield {"SSH_AUTH_SOCK": str(socket), "SSH_ASKPASS_REQUIRE": "never", "DISPLAY": ""}
-        finally:
-            agent.terminate()
+    with subprocess.Popen(
+        ("sh", "-c", _AGENT, "sh", _KEY_LIFE, str(socket)), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as agent:  # fmt: skip
+        assert agent.stdout  # noqa: S101  # for the type checker
+        if not agent.stdout.readline():  # it names its socket once that is there
+            raise TargetFailed("ssh-agent could not be started", hint="command -v ssh-agent")
+        yield {"SSH_AUTH_SOCK": str(socket), "SSH_ASKPASS_REQUIRE": "never", "DISPLAY": ""}

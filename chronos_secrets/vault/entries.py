@@ -5,9 +5,9 @@ modification time (or a merge drops the change) and the history (or the old valu
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -19,11 +19,15 @@ from chronos_secrets.vault.kdbx import Kdbx
 ID_ATTRIBUTE = "chronos.id"
 TOUCHED_ATTRIBUTE = "chronos.touched"
 """Two times, `ours;before`: the modification time that we wrote, and the one that a person's change had given it."""
+PENDING, PREVIOUS = "chronos.pending.", "chronos.previous."
+"""What begins the names of attributes and attachments that hold the new secret before it is promoted, and the old one
+until it is deleted; the field's name follows. They are no part of an entry's past: see `Entries.change`."""
 STANDARD_FIELDS = ("Title", "UserName", "Password", "URL", "Notes")
 _HISTORY_ITEMS = 10  # KeePassXC's default for a vault that does not say
 _REFERENCE = re.compile(r"\{REF:([TUPANI])@([TUPANIO]):([^}]*)\}", re.IGNORECASE)
 _REFERENCE_FIELDS = {"T": "Title", "U": "UserName", "P": "Password", "A": "URL", "N": "Notes"}
 _REFERENCE_DEPTH = 10
+_SECOND, _CLOCKS_DIFFER = timedelta(seconds=1), timedelta(hours=1)
 _XML_TEXT = "[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*"  # XML 1.0, section 2.2
 
 Path = tuple[str, ...]
@@ -82,8 +86,15 @@ class Entry:
         return None if value is None else Secret(self._vault.resolved(value, self))
 
     def attachment(self, name: str | None) -> Secret | None:
-        """The attachment called `name`, or the only one when `name` is None; None if there is none (or several)."""
-        found = [binary for binary in self.element.iterfind("Binary") if name in (None, binary.findtext("Key"))]
+        """The attachment called `name`, or the only one when `name` is None; None if there is none (or several).
+
+        A rotation's pending and previous ones are only found by their names.
+        """
+        binaries = list(self.element.iterfind("Binary"))
+        if name is None:
+            found = [binary for binary in binaries if not is_passing(binary.findtext("Key") or "")]
+        else:
+            found = [binary for binary in binaries if binary.findtext("Key") == name]
         if len(found) != 1:
             return None
         content = self._vault.kdbx.attachment(found[0].find("Value").get("Ref") or "")
@@ -183,6 +194,11 @@ class Entries:
         except (ValueError, OverflowError):
             return None
 
+    def replace(self, kdbx: Kdbx) -> None:
+        """Go on with another tree, for all who hold this object. Each `Entry` of before is of the former one."""
+        self.kdbx = kdbx
+        self._titles.clear()
+
     def at(self, path: Path) -> Entry | None:
         """The entry at `path`, or None. Raises EntryMissing when two entries share that path."""
         found = [element for group in self._groups(path[:-1]) for element in self._by_title(group).get(path[-1], [])]
@@ -201,28 +217,37 @@ class Entries:
         fields: Mapping[str, Attribute] | None = None,
         attachments: Mapping[str, Secret] | None = None,
         expires: datetime | None = None,
+        remove: Collection[str] = (),
+        remember: bool | None = None,
     ) -> None:
         """Set fields (standard or custom), attachments and the expiry of one entry, in one step.
 
+        `remove` names custom attributes and attachments that go; one that is not there is no mistake.
+
         The entry as it was goes into its history only when a protected field or an attachment gets another value:
-        KeePassXC keeps ten items, and a rotation must not push the real old passwords out. Nothing is changed when
-        a value cannot be stored (raises Refused).
+        KeePassXC keeps ten items, and a rotation must not push the real old passwords out. So what a rotation keeps for
+        a while (`PENDING`, `PREVIOUS`) makes no item, is in none that is made here, and is removed from all of them.
+        `remember` overrides that rule: True where what is lost is a secret though KeePassXC does not hide it, False for
+        taking back a change that made an item. Nothing is changed when a value cannot be stored (raises Refused).
         """
         fields, attachments = fields or {}, attachments or {}
         _check_names(*fields, *attachments)
         for name, attribute in fields.items():
             _check_storable(name, attribute.value)
-        replaces = _replaces_secret(entry, fields, attachments)
-        if replaces:
+        if _replaces_secret(entry, fields, attachments, remove) if remember is None else remember:
+            now = _later(entry, now)
             self._remember(entry)
         elif not self._is_new(entry, now):
-            before = document.encode_time(entry.changed)
+            now, before = _later(entry, now), document.encode_time(entry.changed)
             touched = Secret(f"{document.encode_time(now)};{before}")
             fields = {**fields, TOUCHED_ATTRIBUTE: Attribute(touched, protected=False)}
         for name, attribute in fields.items():
             _set_text(entry.element, name, attribute)
         for name, content in attachments.items():
             self._attach(entry, name, content)
+        _drop(entry.element, remove)
+        for item in entry.history:
+            _drop(item.element, [name for name in remove if is_passing(name)])
         if expires is not None:
             _set_time(entry.element, "ExpiryTime", expires)
             entry.element.find("Times/Expires").text = "True"
@@ -254,7 +279,8 @@ class Entries:
     @staticmethod
     def _is_new(entry: Entry, now: datetime) -> bool:
         """Whether it was made in this very step."""
-        return bool(entry.element.findtext("Times/LastModificationTime") == document.encode_time(now))
+        stamps = {entry.element.findtext(f"Times/{name}") for name in ("LastModificationTime", "CreationTime")}
+        return stamps == {document.encode_time(now)}
 
     @property
     def _root_group(self) -> Any:
@@ -290,6 +316,7 @@ class Entries:
             history = _append(entry.element, "<History/>")
         item = deepcopy(entry.element)
         item.remove(item.find("History"))
+        _drop(item, [name for name in _names(item) if is_passing(name)])
         history.append(item)
         stated = self.kdbx.root.findtext("Meta/HistoryMaxItems") or ""
         limit = int(stated) if re.fullmatch("-?[0-9]{1,9}", stated) else _HISTORY_ITEMS
@@ -342,14 +369,55 @@ def _check_names(*names: str) -> None:
             raise Refused(f"the name {name!r} holds characters that a KeePassXC file cannot store")
 
 
-def _replaces_secret(entry: Entry, fields: Mapping[str, Attribute], attachments: Mapping[str, Secret]) -> bool:
+def _later(entry: Entry, now: datetime) -> datetime:
+    """The time for a change: now, and a second after the last change at the least.
+
+    KeePassXC tells versions of an entry apart by whole seconds: of two that are of one second a merge keeps one. A last
+    change in the future was written by a wrong clock, and is not followed.
+    """
+    last = entry.modified
+    return last + _SECOND if now - _SECOND < last < now + _CLOCKS_DIFFER else now
+
+
+def is_passing(name: str) -> bool:
+    """Whether an attribute or attachment of that name is kept for the time of a rotation only."""
+    return name.startswith((PENDING, PREVIOUS))
+
+
+def _replaces_secret(
+    entry: Entry, fields: Mapping[str, Attribute], attachments: Mapping[str, Secret], remove: Collection[str]
+) -> bool:
     """Whether a value that a person may need again would be lost."""
     lost_text = any(
         (attribute.protected or _is_protected(entry.element, name))
         and (_text(entry.element, name) or attribute.value.reveal()) != attribute.value.reveal()
         for name, attribute in fields.items()
+        if not is_passing(name)
     )
-    return lost_text or any(entry.attachment(name) not in (None, content) for name, content in attachments.items())
+    lost_files = any(
+        entry.attachment(name) not in (None, content) for name, content in attachments.items() if not is_passing(name)
+    )
+    gone = [name for name in remove if not is_passing(name)]
+    lost_names = any(
+        name in entry.attachment_names or (_is_protected(entry.element, name) and _text(entry.element, name))
+        for name in gone
+    )
+    return lost_text or lost_files or lost_names
+
+
+def _names(element: Any) -> list[str]:
+    """The names of an entry's fields, attributes and attachments."""
+    return [part.findtext("Key") or "" for part in _parts(element)]
+
+
+def _parts(element: Any) -> list[Any]:
+    return [*element.iterfind("String"), *element.iterfind("Binary")]
+
+
+def _drop(element: Any, names: Collection[str]) -> None:
+    for part in _parts(element) if names else ():
+        if part.findtext("Key") in names:
+            element.remove(part)
 
 
 def _set_text(element: Any, name: str, attribute: Attribute) -> None:

@@ -86,6 +86,17 @@ class Vault:
         self.require_writable()
         self._write(self._sealed(), now)
 
+    def reload(self) -> None:
+        """Read the file again with the same key: after VaultChanged. What was not saved is gone, and so is each Entry.
+
+        `entries` stays the same object. Raises VaultMissing, VaultUnreadable, and VaultLocked where the file has
+        another password by now.
+        """
+        content = read(self.path)
+        with named(self.path):
+            self.entries.replace(kdbx.decrypt(content, self._key))
+        self._digest = _digest(content)
+
     def require_writable(self) -> None:
         """Raises Refused for KDBX 3.1, before anything else is done on the way to a save."""
         if self.format.version < (4, 0):

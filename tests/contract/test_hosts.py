@@ -505,6 +505,21 @@ def test_a_file_that_somebody_else_writes_at_the_same_time_is_said(world):
         host.place(str(world.data / "file"), Secret("x"), mode=0o600)
 
 
+def test_a_file_that_is_not_any_more_what_was_read_is_left_alone(host, world):
+    path = world.data / "file"
+    host.place(str(path), Secret("read"), mode=0o666)
+    seen = host.look(str(path)).sha256
+    assert seen == hashlib.sha256(b"read").hexdigest()
+    path.write_text("theirs")
+    with pytest.raises(Incomplete, match="was changed by somebody else meanwhile and is as they left it") as failed:
+        host.place(str(path), Secret("ours"), mode=0o600, replaces=seen)
+    assert failed.value.exit == Exit.INCOMPLETE
+    assert path.read_text() == "theirs"
+    assert leftovers(world.data) == []
+    host.place(str(path), Secret("ours"), mode=0o600, replaces=host.look(str(path)).sha256)
+    assert path.read_text() == "ours"
+
+
 @pytest.mark.parametrize(
     ("tool", "sentence"),
     [
@@ -809,6 +824,19 @@ def test_a_read_only_mount_names_the_place_outside(world, outside):
         with pytest.raises(Refused, match=r"/fixed/file of container db.* is mounted read-only") as refusal:
             act()
         assert f"{world.data.parent}/fixed/file on {outside.name}" in (refusal.value.hint or "")
+
+
+def test_a_port_that_the_engines_host_can_have_is_known(world, outside):
+    assert Container("db", inside=outside).publishes(5432), "its network is the host's"
+    rootfs = ("--rootfs", str(world.engine.rootfs), "sleep", "3600")
+    world.engine("run", "-d", "--name", "shut", "--network=none", *rootfs)
+    world.engine("run", "-d", "--name", "open", "-p", "127.0.0.1:15432:5432", *rootfs)
+    try:
+        assert not Container("shut", inside=outside).publishes(5432)
+        published = Container("open", inside=outside)
+        assert (published.publishes(15432), published.publishes(5432)) == (True, False)
+    finally:
+        world.engine("rm", "-f", "-t", "0", "shut", "open")
 
 
 def test_a_path_on_no_volume_is_said_not_to_last(world, outside):

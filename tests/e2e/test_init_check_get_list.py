@@ -273,7 +273,7 @@ def test_get_follows_the_machines_config_the_variable_and_the_flag_in_this_order
     assert aviary.run("get", "db", "--vault", other).out == aviary.values["db.password"]
     assert aviary.run("--vault", other, "get", "db").out == aviary.values["db.password"]
     shown = aviary.run("--vault", other, "config", "show").out
-    assert f"vault      {other}\n           from command line: --vault\n" in shown
+    assert f"vault          {other}\n               from command line: --vault\n" in shown
     assert "from environment: CHRONOS_SECRETS_VAULT" in aviary.run("config", "show").out
 
 

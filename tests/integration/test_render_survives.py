@@ -15,6 +15,7 @@ import pytest
 
 from chronos_secrets.cli import render as render_command
 from tests.support.commands import Aviary, accept, alone, argv, environment, snapshot
+from tests.support.mounts import in_a_namespace
 from tests.support.programs import require
 
 KILLS = 60 if os.environ.get("CHRONOS_LONG") else 6
@@ -182,17 +183,6 @@ def _without_marks(world: dict[str, object]) -> dict[str, object]:
     return {path: kept for path, kept in world.items() if "/chronos-secrets" not in path}
 
 
-def in_a_namespace(aviary: Aviary, script: str) -> None:
-    """Run a shell script that may mount; what it mounts ends with it."""
-    unshare = require("unshare")
-    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    if alone((unshare, *user, "--mount", "mount", "-t", "tmpfs", "none", "/mnt"), folder=aviary.folder).status:
-        sentence = "this machine lets nobody mount"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
-    done = alone((unshare, *user, "--mount", "sh", "-ec", script), folder=aviary.folder)
-    assert done.status == 0, done.err
-
-
 def _rendering(aviary: Aviary, *options: str) -> str:
     """A line of shell that renders, and leaves what came of it in the files `status` and `said`."""
     words = " ".join(argv("render", *options, "--password-file", aviary.password_file))
@@ -202,7 +192,7 @@ def _rendering(aviary: Aviary, *options: str) -> str:
 def test_a_full_disk_changes_nothing_on_any_disk(aviary: Aviary):
     versions = Versions(aviary)
     in_a_namespace(
-        aviary,
+        aviary.folder,
         "cp -a out kept\nmount -t tmpfs -o size=32k none out\ncp -a kept/. out/\nhead -c 1M /dev/zero > out/fill || true\n"
         + _rendering(aviary) + "ls -A out > listed\nrm -r kept; cp -a out kept\n",
     )  # fmt: skip
@@ -219,7 +209,7 @@ def test_a_full_disk_changes_nothing_on_any_disk(aviary: Aviary):
 def test_a_full_disk_for_the_state_keeps_a_foreign_file(aviary: Aviary):
     aviary.env.write_text("MINE=1\n" * 2000)
     in_a_namespace(
-        aviary,
+        aviary.folder,
         f"cp -a {aviary.state} kept\nmount -t tmpfs -o size=32k none {aviary.state}\ncp -a kept/. {aviary.state}/\n"
         f"head -c 1M /dev/zero > {aviary.state}/fill || true\n" + _rendering(aviary, "--adopt", "env"),
     )
@@ -231,7 +221,7 @@ def test_a_full_disk_for_the_state_keeps_a_foreign_file(aviary: Aviary):
 
 def test_a_read_only_disk_changes_nothing_on_any_disk(aviary: Aviary):
     versions = Versions(aviary)
-    in_a_namespace(aviary, "mount --bind out out\nmount -o remount,bind,ro out\n" + _rendering(aviary))
+    in_a_namespace(aviary.folder, "mount --bind out out\nmount -o remount,bind,ro out\n" + _rendering(aviary))
     assert (aviary.folder / "status").read_text() == "5\n"
     assert f"error: {aviary.env.parent} cannot be written to\nhint: " in (aviary.folder / "said").read_text()
     assert versions.now() == versions.old
@@ -242,7 +232,7 @@ def test_a_state_folder_that_is_read_only_is_said_before_anything_is_written(avi
     shutil.rmtree(aviary.state)
     accept(aviary.inventory)
     in_a_namespace(
-        aviary,
+        aviary.folder,
         f"mount --bind {aviary.state} {aviary.state}\nmount -o remount,bind,ro {aviary.state}\n" + _rendering(aviary),
     )
     assert (aviary.folder / "status").read_text() == "5\n"

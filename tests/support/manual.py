@@ -14,13 +14,15 @@ _ENVIRONMENT = {
     "CHRONOS_SECRETS_INVENTORY": "The inventory, like --inventory.",
     "CHRONOS_SECRETS_VAULT": "The vault, like --vault.",
     "CHRONOS_SECRETS_KEY_FILE": "The vault's key file, like --key-file.",
+    "CHRONOS_SECRETS_ADMIN_PROFILE": "The AWS profile of whoever administers, for rotations.",
     "CHRONOS_SECRETS_CONFIG": "The settings of this machine, instead of ~/.config/chronos-secrets/config.toml.",
     "CREDENTIALS_DIRECTORY": "Set by systemd: a service's vault password is in its file chronos-secrets.PROJECT.",
     "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_DATA_HOME": "Where the folders below lie instead.",
 }
 _FILES = {
     "inventory.yaml": "Which credentials there are and where they go; no value. Kept in git.",
-    "~/.config/chronos-secrets/config.toml": "Where vaults and key files are on this machine, a table for each project.",
+    "~/.config/chronos-secrets/config.toml": "This machine's settings, a table for each project: vault, key_file, rotate_here, admin_profile, aws_endpoint, "
+    "ca_bundle.",
     "~/.local/state/chronos-secrets/PROJECT/": "What this machine remembers of a project: the history, earlier vaults.",
 }
 

@@ -3,6 +3,9 @@
 The accounts, which exist nowhere else: deploy (sudo without a password), careful (sudo asks), plain (no sudo at all),
 tiny (its shell and programs are busybox), rowdy (its login prints and its shell is bash), barred (nologin),
 parrot (its shell is no shell: it repeats its input and keeps it).
+
+Keys are taken from `authorized_keys` of the folder (root's, for everybody), from .ssh/authorized_keys of a home, and
+from keys_of/ACCOUNT; for careful, instead of the last, from `hidden_keys`, of which only sshd knows.
 """
 
 import contextlib
@@ -21,20 +24,29 @@ from tests.support.programs import require
 ACCOUNTS = ("deploy", "careful", "plain", "tiny", "rowdy", "barred", "parrot")
 _FIRST_UID = 61001
 
+# The key exchange is the quickest: the usual one is most of what a login costs here.
 _SSHD = """\
 ListenAddress 127.0.0.1
 Port {port}
 HostKey {folder}/host_key
 PidFile {folder}/pid
-AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys "{folder}/keys_of/%u"
+KexAlgorithms curve25519-sha256
 StrictModes no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 Banner {folder}/banner
 SetEnv PATH={path}
+Include {folder}/hidden.conf
 Match User tiny
     SetEnv PATH={folder}/rootfs/bin
+"""
+# Read by sshd, but not where an account without rights would look for it.
+_HIDDEN = """\
+Match User careful
+    AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys {folder}/hidden_keys
+Match all
 """
 _SUDOERS = """\
 Defaults secure_path="{path}", use_pty
@@ -129,7 +141,8 @@ class Sshd:
             "path": path, "python": sys.executable,
             "accounts": "\n".join(f"Host {name}\n    User {name}" for name in ACCOUNTS),
         }  # fmt: skip
-        for name, text in {"sshd_config": _SSHD, "sudoers": _SUDOERS, "ssh_config": _CLIENT}.items():
+        texts = {"sshd_config": _SSHD, "hidden.conf": _HIDDEN, "sudoers": _SUDOERS, "ssh_config": _CLIENT}
+        for name, text in texts.items():
             (folder / name).write_text(text.format(**facts))
         (folder / "sudoers").chmod(0o440)
         (folder / "cut.py").write_text(_CUT)
@@ -146,6 +159,8 @@ class Sshd:
         known = [(self.folder / f"{name}.pub").read_text() for name in ("user_key", "locked_key")]
         (self.folder / "authorized_keys").write_text("".join(known))
         (self.folder / "authorized_keys").chmod(0o644)
+        (self.folder / "keys_of").mkdir(mode=0o777)
+        (self.folder / "keys_of").chmod(0o777)
         for key, file in {"host_key": "known_hosts", "other_key": "other_known_hosts"}.items():
             public = (self.folder / f"{key}.pub").read_text()
             (self.folder / file).write_text(f"[127.0.0.1]:{self.port} {public}")
@@ -182,6 +197,7 @@ class Sshd:
         binds = "".join(
             f"mount --bind {self.folder}/{name} /etc/{name}; " for name in ("passwd", "group", "shadow", "sudoers")
         )
+        binds += f"mount --bind {self.folder}/sshd_config /etc/ssh/sshd_config; "
         script = f"set -e; {binds} exec {require('sshd')} -D -E {self.folder}/log -f {self.folder}/sshd_config"
         server = subprocess.Popen(
             (require("unshare"), "--mount", "--propagation", "slave", "sh", "-c", script), stdin=subprocess.DEVNULL

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -248,3 +249,49 @@ def test_the_owner_is_set_also_in_a_folder_that_gives_its_own_group(tmp_path):
     os.chown(tmp_path, 0, 1)
     files.write_durably(tmp_path / "file", b"x", owner=(0, 0))
     assert (tmp_path / "file").stat().st_gid == 0
+
+
+def test_what_a_killed_write_left_goes_once_nobody_can_still_be_writing_it(tmp_path):
+    target = tmp_path / "dates.json"
+    old, young, other = (files.stage(target if n < 2 else tmp_path / "other", b"x") for n in range(3))
+    for staged in (old, other):
+        os.utime(staged._temporary, (time.time() - 3700,) * 2)
+    files.write_durably(target, b"new")
+    assert not old._temporary.exists()
+    assert young._temporary.exists()
+    assert other._temporary.exists()
+
+
+def test_a_scratch_folder_is_private_and_gone_after_its_block(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with files.scratch() as made:
+        assert made.parent == folder
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+        (made / "file").write_text("x")
+    assert list(folder.iterdir()) == []
+
+
+def test_the_scratch_folder_of_a_killed_run_goes_with_the_next_one_and_no_other_does(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    left, own, linked = (folder / name for name in (".chronos-scratch-dead", "chronos-mine", ".chronos-scratch-link"))
+    for each in (left, own):
+        each.mkdir()
+        (each / "file").write_text("x")
+    linked.symlink_to(own)
+    with files.scratch() as one, files.scratch() as two:
+        assert one != two
+        assert one.is_dir()
+        assert not left.exists()
+    assert sorted(folder.iterdir()) == [linked, own]
+    assert (own / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_a_scratch_folder_of_somebody_else_is_left_alone(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    theirs = folder / ".chronos-scratch-theirs"
+    theirs.mkdir()
+    os.chown(theirs, 1000, 1000)
+    with files.scratch():
+        pass
+    assert theirs.is_dir()

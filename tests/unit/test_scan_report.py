@@ -95,6 +95,16 @@ def test_a_tag_has_no_day():
     assert told.told(row.finding)[1] == "    a token; 0123456789ab, still in HEAD"
 
 
+def test_a_value_of_the_vault_is_replaced_by_a_command_that_can_be_pasted():
+    reasons = [f'the value of "Group/{name}" ({name}), as base64' for name in ("db", "aws", "db")]
+    made = [one(scanner=Planted(invented(), rule="known-value", reason=each)).standing[0].finding for each in reasons]
+    lines = told.advice(made)
+    assert lines[3:5] == ["  chronos-secrets rotate db --now", "  chronos-secrets rotate aws --now"]
+    for reason in ('an older value of "Group/db" (db)', 'the value of "Group/db"', "a token"):
+        [row] = one(scanner=Planted(invented(), rule="known-value", reason=reason)).standing
+        assert "rotate" not in "".join(told.advice([row.finding]))
+
+
 @pytest.mark.parametrize("length", [10, 50, 70, 78])
 def test_a_finding_is_two_lines_of_at_most_80_columns(length):
     made = one(b"d/" + b"x" * (length - 2), scanner=Planted(invented(), reason="because " * 30))

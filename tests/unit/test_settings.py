@@ -3,7 +3,9 @@
 import pytest
 
 from chronos_secrets.errors import SettingsInvalid
-from chronos_secrets.settings import Flags, Setting, resolve
+from chronos_secrets.settings import Flags, FromInventory, Setting, resolve
+
+SAID = FromInventory("/inventory.kdbx", "written", "https://s3.example.org")
 
 
 @pytest.fixture
@@ -14,7 +16,7 @@ def settings(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(config if isinstance(config, bytes) else config.encode())
         return resolve(
-            inventory=Setting("/p/inventory.yaml", "found"), project="demo", vault="/inventory.kdbx", flags=flags,
+            inventory=Setting("/p/inventory.yaml", "found"), project="demo", inventorys=SAID, flags=flags,
             environ=environ or {}, home=tmp_path,
         )  # fmt: skip
 
@@ -63,6 +65,11 @@ def test_state_is_kept_by_project_and_an_xdg_folder_must_be_absolute(settings, t
         ("[demo]\nvalut = '/x'\n", "unknown setting 'valut' in [demo]"),
         ("[demo]\nvault = 1\n", "'vault' in [demo] is not a path in quotes"),
         ("demo = 1\n", "'demo' is not a table"),
+        ("[demo]\nrotate_here = 'yes'\n", "'rotate_here' in [demo] is not true or false"),
+        ("[demo]\nrotate_here = 1\n", "'rotate_here' in [demo] is not true or false"),
+        ("[demo]\nadmin_profile = true\n", "'admin_profile' in [demo] is not the name of a profile"),
+        ("[demo]\naws_endpoint = 'http://s3.example.org'\n", "'aws_endpoint' in [demo] is not an https:// address"),
+        ("[demo]\nca_bundle = ''\n", "'ca_bundle' in [demo] is not a path"),
     ],
 )
 def test_a_faulty_config_toml_is_named(settings, config, words):
@@ -74,3 +81,25 @@ def test_a_faulty_config_toml_is_named(settings, config, words):
 
 def test_the_tables_of_other_projects_are_not_judged(settings):
     assert settings(config="[other]\nsomething = 1\n").vault.value == "/inventory.kdbx"
+
+
+def test_nothing_is_rotated_unasked_on_a_machine_that_does_not_say_so(settings):
+    assert not settings().rotates_here
+    assert not settings(config="[demo]\nrotate_here = false\n").rotates_here
+    assert not settings(config="[other]\nrotate_here = true\n").rotates_here
+    assert settings(config="[demo]\nrotate_here = true\n").rotates_here
+
+
+def test_the_admin_profile_is_the_environments_then_this_machines_then_the_inventorys(settings):
+    config, environ = "[demo]\nadmin_profile = 'here'\n", {"CHRONOS_SECRETS_ADMIN_PROFILE": "now"}
+    found = [settings(config=config, environ=environ), settings(config=config), settings(config="")]
+    assert [each.admin_profile.value for each in found] == ["now", "here", "written"]
+    assert found[2].admin_profile.origin == "/p/inventory.yaml: cloud.admin_profile"
+
+
+def test_another_address_for_aws_and_its_certificates_are_this_machines(settings, tmp_path):
+    config = "[demo]\naws_endpoint = 'https://127.0.0.1:8333'\nca_bundle = '~/ca.pem'\n"
+    found = settings(config=config)
+    assert (found.aws_endpoint.value, found.ca_bundle.value) == ("https://127.0.0.1:8333", str(tmp_path / "ca.pem"))
+    assert settings(config="").aws_endpoint == Setting("https://s3.example.org", "/p/inventory.yaml: cloud.endpoint")
+    assert settings(config="").ca_bundle == Setting(None, "default")

@@ -212,6 +212,56 @@ def test_a_credential_that_the_person_names_is_growth_only_where_it_means_someth
     assert [each.subject for each in trust.grown(now, before, named=["credential jira"])] == ["credential jira"]
 
 
+SECTIONS = """\
+  conf: {host: box, path: /etc/conf, dialect: pgbackrest, template: note.j2, uses: {db: db}}
+postgres: {host: box, database: birds, role: birds, data: /data, connect: {via: ssh-forward, port: 5433}}
+pgbackrest: {stanza: birds, host: box, config: conf, repo: {path: /repo, cipher: none, retention_full: 2}}
+cloud:
+  provider: aws
+  region: ca-central-1
+  endpoint: s3.ca-central-1.amazonaws.com
+  account: {credential: root, field: username}
+  admin_profile: admin
+  user: {name: writer, policy: write, prefixes: [repo/]}
+  bucket: {name: nest}
+"""
+MOVED = [
+    ("database: birds", "database: cats", "section postgres", "is the database cats on box, by ssh-forward, port 5433"),
+    ("port: 5433", "port: 5434", "section postgres", "is the database birds on box, by ssh-forward, port 5434"),
+    ("via: ssh-forward", "via: direct", "section postgres", "is the database birds on box, by direct, port 5433"),
+    ("stanza: birds", "stanza: cats", "section pgbackrest", "is the stanza cats on box, by the file of conf"),
+    (
+        "s3.ca-central-1.amazonaws.com",
+        "s3.example.com",
+        "section cloud",
+        "is https://s3.example.com, as the profile admin",
+    ),
+    ("admin_profile: admin", "admin_profile: root", "section cloud", "is AWS in ca-central-1, as the profile root"),
+    ("{name: nest}", "{name: cuckoo}", "section cloud", "the user writer and the bucket cuckoo"),
+    ("name: writer", "name: other", "section cloud", "the user other and the bucket nest"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "subject", "told"), MOVED, ids=[new for _, new, *_ in MOVED])
+def test_where_a_rotation_asks_is_growth_when_it_changes(folder, old, new, subject, told):
+    path = folder / "inventory.yaml"
+    path.write_text(path.read_text() + SECTIONS)
+    used = Used(sections=("postgres", "pgbackrest", "cloud"))
+    before = reach(folder, used)
+    edit(path, old, new)
+    [found] = trust.grown(reach(folder, used), before)
+    assert found.subject == subject
+    assert told in found.sentence
+
+
+def test_a_section_brings_its_hosts_and_is_asked_about_at_the_first_meeting(folder):
+    path = folder / "inventory.yaml"
+    path.write_text(path.read_text() + SECTIONS)
+    assert list(reach(folder, Used(sections=("postgres",)))) == ["vault", "host box", "host far", "section postgres"]
+    assert not any(subject.startswith("section") for subject in harmless(folder))
+    assert {"section postgres", "section pgbackrest", "section cloud"} <= reach(folder).keys()
+
+
 # --- the first meeting ------------------------------------------------------------------------------------------------
 
 

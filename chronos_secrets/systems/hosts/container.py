@@ -86,6 +86,21 @@ class Container(Remote):
             for each in self._inspect().get("Mounts") or ()
         )  # fmt: skip
 
+    def publishes(self, port: int) -> bool:
+        """Whether the host's own loopback could have `port` of it: published, or the network is not its own.
+
+        Raises TargetFailed.
+        """
+        facts = self._inspect()
+        own = facts.get("HostConfig") or {}
+        if str(own.get("NetworkMode", "")).partition(":")[0] in ("host", "container"):
+            return True
+        published = (own.get("PortBindings") or {}, (facts.get("NetworkSettings") or {}).get("Ports") or {})
+        found = (
+            str(each.get("HostPort", "")) for table in published for bound in table.values() for each in bound or ()
+        )
+        return str(port) in found
+
     def holds_alone(self, source: str) -> Mount | None:
         """The mount by which the container has the file `source` of the engine's host, and not its folder; or None.
 
@@ -103,11 +118,13 @@ class Container(Remote):
         self._mount_of(posixpath.join(seen.folder, posixpath.basename(path)), mounts)
         return seen
 
-    def place(self, path: str, content: Secret, *, mode: int, owner: str | None = None) -> Placed:
+    def place(
+        self, path: str, content: Secret, *, mode: int, owner: str | None = None, replaces: str | None = None
+    ) -> Placed:
         """See Host.place. Also raises Refused for a file that is mounted alone, or from a mount that is read-only."""
         mounts = self.mounts()
         self._mount_of(path, mounts)
-        placed = placing.place(self._for_files(owner), path, content, mode=mode, owner=owner)
+        placed = placing.place(self._for_files(owner), path, content, mode=mode, owner=owner, replaces=replaces)
         mount = self._mount_of(posixpath.join(placed.folder, posixpath.basename(path)), mounts)
         return placed._replace(lasting=mount is not None and mount.kind in _LASTING)
 

@@ -55,14 +55,17 @@ class Host(ABC):
         """
         return placing.look(self, path, owner)
 
-    def place(self, path: str, content: Secret, *, mode: int, owner: str | None = None) -> Placed:
+    def place(
+        self, path: str, content: Secret, *, mode: int, owner: str | None = None, replaces: str | None = None
+    ) -> Placed:
         """Replace the file at `path`, whole and durably, and read it back. It is 0600 until it has its owner and mode.
 
         `owner` is `user` or `user:group`; without one a file keeps its owner, and a new one belongs to who runs there.
+        `replaces` is the SHA-256 that the old file must still have; Incomplete, and left alone, where it has not.
         Raises Refused for what must not or cannot be replaced (a link, a folder, a missing folder), TargetFailed where
         the old file is as it was, Incomplete where it may be the old file or the new one.
         """
-        return placing.place(self, path, content, mode=mode, owner=owner)
+        return placing.place(self, path, content, mode=mode, owner=owner, replaces=replaces)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """The content of a file, None where there is none. Raises Refused above `limit` bytes, TargetFailed."""

@@ -117,6 +117,9 @@ sum=$(digest < "$temporary") || exit 40
 [ -z "$wanted" ] || [ "$wanted" = "$(ids "$temporary")" ] || chown "$wanted" "$temporary" || exit 42
 chmod "$5" "$temporary" || exit 43
 sync "$temporary" || exit 44
+if [ -n "${CHRONOS_REPLACES-}" ]; then
+    sum=$(digest < "$path") && [ "$(first "$sum")" = "$CHRONOS_REPLACES" ] || exit 48
+fi
 mv -f "$temporary" "$path" || exit 45
 trap - EXIT
 sync "$real" || exit 46
@@ -159,6 +162,7 @@ _FAULTS = {
     45: _Fault(TargetFailed, "{path} on {host} cannot be replaced: {words}; the old file is as it was", _LIST),
     46: _Fault(Incomplete, "{path} on {host} is new, but may be the old one after a power cut: {words}", _SPACE),
     47: _Fault(Incomplete, "{path} on {host} was written but cannot be read back: {words}", _LIST),
+    48: _Fault(Incomplete, "{path} on {host} was changed by somebody else meanwhile and is as they left it", _LIST),
 }  # fmt: skip
 
 
@@ -168,18 +172,19 @@ def look(host: Shell, path: str, owner: str | None) -> Seen:
     folder, wanted = lines[0], _ids(lines[1])
     if len(lines) == 2:
         return Seen(None, 0, None, wanted, folder)
-    return Seen(lines[2], _mode(lines[4]), _ids(lines[3]), wanted, folder)
+    return Seen(lines[2], mode_of(lines[4]), _ids(lines[3]), wanted, folder)
 
 
-def place(host: Shell, path: str, content: Secret, *, mode: int, owner: str | None) -> Placed:
+def place(
+    host: Shell, path: str, content: Secret, *, mode: int, owner: str | None, replaces: str | None = None
+) -> Placed:
     """Make `content` the file at `path`. Raises Refused, TargetFailed, Incomplete; each says what is there now."""
     data = content.reveal_bytes()
     digest = hashlib.sha256(data).hexdigest()
     more = (_stem(path), secrets.token_hex(6), f"{mode:04o}")
+    sums = {"CHRONOS_SHA256": Secret(digest), "CHRONOS_REPLACES": Secret(replaces or "")}
     try:
-        said = _script(
-            host, _LOOK + _PLACE, path, owner, *more, stdin=content, environment={"CHRONOS_SHA256": Secret(digest)}
-        )
+        said = _script(host, _LOOK + _PLACE, path, owner, *more, stdin=content, environment=sums)
     except CutOff as error:
         raise Incomplete(
             f"{path} on {host.name} is the old file or the new one, whole: {error.message}", hint=error.hint
@@ -257,7 +262,7 @@ def _ids(text: str) -> tuple[int, int] | None:
     return (int(uid), int(gid)) if gid else None
 
 
-def _mode(text: str) -> int:
+def mode_of(text: str) -> int:
     """The mode that `ls -l` prints, as a number: "-rw-r-----" is 0o640; s, S, t and T stand for the special bits."""
     mode = 0
     for letter, bit in zip(text[1:10], range(8, -1, -1), strict=True):

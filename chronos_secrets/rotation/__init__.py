@@ -1,0 +1,1 @@
+"""Replacing a credential without an outage: the engine, its journal, and the targets that it knows."""

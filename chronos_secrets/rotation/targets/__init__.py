@@ -1,0 +1,1 @@
+"""Where credentials are honoured, one module for each kind of place."""
