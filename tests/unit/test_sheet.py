@@ -202,7 +202,7 @@ def test_the_remotes_are_those_that_are_written_there_without_what_git_would_put
 
 # --- what is due -----------------------------------------------------------------------------------------------------
 
-SEEN = dates.Dates(datetime(2026, 11, 1, tzinfo=UTC), {}, datetime(2026, 6, 1, 12, tzinfo=UTC))
+SEEN = dates.Dates(datetime(2026, 11, 1, tzinfo=UTC), {}, key_changed=datetime(2026, 6, 1, 12, tzinfo=UTC))
 
 
 def stand(found: Inventory, ticks: dict[str, date], seen: dates.Dates | None = SEEN, at: datetime | None = None):
@@ -361,7 +361,7 @@ def test_what_was_counted_survives_in_the_cache_and_no_code_is_in_it(tmp_path):
     found = dates.Dates(
         datetime(2026, 11, 22, tzinfo=UTC),
         {"codes": Known(codes=Codes(4, TODAY)), "other": Known(codes=Codes(0, None))},
-        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        key_changed=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
     dates.store(tmp_path / "dates.json", found)
     assert dates.load(tmp_path / "dates.json") == found
