@@ -9,7 +9,7 @@ from chronos_secrets.errors import Refused
 from chronos_secrets.inventory.model import Credential, Inventory
 from chronos_secrets.render.compose import LOCAL_BEGIN, LOCAL_END, Draft, Row
 from chronos_secrets.render.dialects import DIALECTS, logical_lines
-from chronos_secrets.render.values import Values, field_value
+from chronos_secrets.render.values import Values, field_value, kept_values
 from chronos_secrets.secret import Secret
 
 if TYPE_CHECKING:
@@ -124,14 +124,17 @@ def _mark(draft: Draft) -> bytes:
 
 
 def _is_value_of(there: bytes, draft: Draft, inventory: Inventory, values: Values) -> bool:
-    """Whether a file without a header is ours: it holds the credential's value, or one that it had before."""
+    """Whether a file without a header is ours: it holds the credential's value, or one that it had before.
+
+    A rollback takes back a value that never came into the history: the rotation still keeps it beside the old one.
+    """
     value = draft.destination.value
     if value is None:
         return False
     credential: Credential = inventory.credentials[value.credential]
     entry = values.entry(credential)
-    held = Secret(there)
-    return any(field_value(each, credential, value.field) == held for each in (entry, *entry.history))
+    known = [field_value(each, credential, value.field) for each in (entry, *entry.history)]
+    return Secret(there) in (*known, *kept_values(entry, credential, value.field))
 
 
 def _local_lines(draft: Draft, there: bytes | None, where: str) -> bytes:

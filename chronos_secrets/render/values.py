@@ -3,7 +3,7 @@
 from chronos_secrets.errors import EntryMissing
 from chronos_secrets.inventory.model import Credential, Inventory
 from chronos_secrets.secret import Secret
-from chronos_secrets.vault.entries import Entries, Entry
+from chronos_secrets.vault.entries import PENDING, PREVIOUS, Entries, Entry
 
 
 class Values:
@@ -56,3 +56,9 @@ def field_value(entry: Entry, credential: Credential, field: str) -> Secret | No
     if place.where == "attachment":
         return entry.attachment(place.name)
     return entry.field(place.name or "")
+
+
+def kept_values(entry: Entry, credential: Credential, field: str) -> list[Secret]:
+    """What a rotation that is under way keeps of a field beside its value: the one to come, the one before."""
+    read = entry.attachment if credential.fields[field].where == "attachment" else entry.field
+    return [value for prefix in (PENDING, PREVIOUS) if (value := read(prefix + field))]

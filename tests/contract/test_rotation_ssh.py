@@ -248,7 +248,7 @@ def test_a_folder_without_the_right_to_write_is_refused(account: Account):
     account.file.parent.chmod(0o500)
     with pytest.raises(Refused, match=r"\.ssh on deploy cannot be written to"):
         account.target.survey(_values(account.old))
-    with pytest.raises(Refused, match="cannot be written to"):
+    with pytest.raises(TargetFailed, match=r"cannot be written: .* the old file is as it was"):
         account.apply()
     assert account.file.read_bytes() == account.before + account.own + account.after
 

@@ -223,7 +223,9 @@ def test_what_renews_itself_is_only_shown(birds: Birds):
         (("dbb",), "there is no credential 'dbb'"),
         (("--due", "db"), "--due means every credential"),
         (("--yes",), "nothing is named"),
+        (("--yes", "status"), "hint: chronos-secrets rotate status"),
         (("rollback", "dbb"), "there is no credential 'dbb'"),
+        (("rollback", "postgres"), "hint: known: db, jira, "),  # no kind, which it does not take
         (("abandon", "cipher"), "cipher is never rotated"),
     ],
 )
@@ -315,6 +317,7 @@ def test_a_rotation_that_is_not_finished_can_be_taken_back(birds: Birds):
     again = birds.rotate("rollback", "db", "--yes")
     assert again.status == 5
     assert "no rotation of db is under way" in again.err
+    assert birds.status()["stopped"] is None  # nothing was stopped
 
 
 def _waiting_for(process: Path) -> None:

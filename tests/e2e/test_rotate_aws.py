@@ -150,6 +150,17 @@ def test_a_key_that_this_machine_stored_is_no_stray_even_where_the_vault_has_for
     assert writer.keys == {writer.old.id: "Active", lost: "Active"}
 
 
+def test_a_rollback_replaces_a_file_that_is_the_value_and_nothing_else(writer: Writer):
+    file = "{path: out/secret, dialect: file, value: {from: aws, field: secret_access_key}}"
+    writer.edit("destinations:\n", f"destinations:\n  secret: {file}\n")
+    assert writer.run("render", "secret").status == 0
+    assert writer.rotate("aws").status == 0
+    assert (writer.folder / "out" / "secret").read_text() == writer.current.secret != writer.old.secret
+    done = writer.rotate("rollback", "aws")
+    assert done.status == 0, done.text
+    assert (writer.folder / "out" / "secret").read_text() == writer.old.secret
+
+
 def test_a_rollback_while_the_old_key_rests_brings_it_back(writer: Writer):
     assert writer.rotate("aws").status == 0
     writer.later(days=7)
@@ -189,6 +200,37 @@ def test_the_steps_that_need_no_administrator_are_still_taken(writer: Writer):
     writer.later(days=7)
     assert writer.rotate("aws").status == 7
     assert writer.due()["how"].startswith("waiting for you: aws sso login --profile admin")
+
+
+def test_the_plan_of_a_rotation_that_rests_shows_what_is_left(writer: Writer):
+    assert writer.rotate("aws").status == 0
+    done = writer.rotate("aws", "--dry-run")
+    assert done.status == 0
+    assert "deactivate the old one" in done.out
+    assert "get a new secret" not in done.out
+    assert len(writer.keys) == 2
+
+
+def test_after_a_leak_the_old_key_can_end_on_the_same_day(writer: Writer):
+    assert writer.rotate("aws").status == 0
+    done = writer.rotate("aws", "--now")
+    assert "to end it today: grace: 0 days in the row aws of inventory.yaml" in done.out
+    writer.edit("every: 1 year, rotated: 2020-01-01", "every: 1 year, grace: 0 days, soak: 0 days")
+    done = writer.rotate("aws")
+    assert done.status == 0, done.text
+    assert writer.keys == {writer.current.id: "Active"}
+    assert writer.current != writer.old
+
+
+def test_a_vault_from_before_the_rotation_says_to_bring_the_newest_one_and_ends_no_key(writer: Writer):
+    before = writer.vault.read_bytes()
+    assert writer.rotate("aws").status == 0
+    writer.vault.write_bytes(before)
+    keys = writer.keys
+    done = writer.rotate("aws")
+    assert done.status == 5
+    assert "hint: bring the newest vault to this machine" in done.err
+    assert writer.keys == keys
 
 
 def test_a_place_of_the_backups_that_git_moved_is_asked_about(writer: Writer):

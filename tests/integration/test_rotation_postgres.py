@@ -125,7 +125,8 @@ def test_a_rotation_that_is_killed_anywhere_is_finished_by_the_next_one(world: W
         assert [side.name for side in died.sides] == sides[:boundary]
     chance, came_to = random.Random(20260102), set()
     for _ in range(KILLS):
-        died, _ = world.killed(after=chance.uniform(0, whole.seconds))
+        since, after = whole.moment(chance)
+        died, _ = world.killed(since=since, after=after)
         came_to.add(died.sides[-1].name if died.sides else "")
     assert len(came_to) > 3, "the moments should be spread over the whole rotation"
     assert world.prober.refused, "the consumer should have met the window now and then"

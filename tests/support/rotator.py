@@ -4,7 +4,8 @@ It reads orders and answers each. A program, and not a fork of the test, because
 imported once; each rotation is a fork of that, which runs the real command line.
 
 An order: {"days": how far the clock is ahead, "words": more of the command line, "boundary": n (killed when it comes
-to the n-th side of an effect) or "after": seconds (killed then), or neither}. An answer: {"status": exit or null for
+to the n-th side of an effect) or "after": seconds (killed then) and "since": n (they count from when it came to the
+n-th side; from its beginning for 0), or neither}. An answer: {"status": exit or null for
 killed, "said": what it printed, "sides": [[side of an effect, when (UTC)], ...], "seconds": how long it took}.
 """
 
@@ -13,6 +14,7 @@ import functools
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -40,6 +42,7 @@ class Answer(NamedTuple):
     said: str
     sides: tuple[Side, ...]
     seconds: float
+    ended: float  # UTC
 
     @property
     def killed(self) -> bool:
@@ -48,6 +51,17 @@ class Answer(NamedTuple):
     def at(self, name: str) -> float | None:
         """When it came to a side of an effect for the first time."""
         return next((side.at for side in self.sides if side.name == name), None)
+
+    def moment(self, chance: random.Random) -> tuple[int, float]:
+        """Any moment of it, as a later run can be killed then: how many sides it has come to, and seconds since.
+
+        So a machine that is slower in between does not kill all of them at the beginning.
+        """
+        begun = self.ended - self.seconds
+        came = [begun, *(side.at for side in self.sides)]
+        at = chance.uniform(begun, self.ended)
+        since = sum(each <= at for each in came) - 1
+        return since, at - came[since]
 
 
 class Rotator:
@@ -60,15 +74,16 @@ class Rotator:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def __call__(self, *words: str, boundary: int = 0, after: float = 0) -> Answer:
-        """Run one rotation, and kill it at a boundary or after so many seconds."""
+    def __call__(self, *words: str, boundary: int = 0, after: float = 0, since: int = 0) -> Answer:
+        """Run one rotation, and kill it at a boundary or after so many seconds, which count from the side `since`."""
         assert self._child.stdin
         assert self._child.stdout
-        order = {"days": self.clock, "words": words, "boundary": boundary, "after": after}
+        order = {"days": self.clock, "words": words, "boundary": boundary, "after": after, "since": since}
         self._child.stdin.write(json.dumps(order) + "\n")
         self._child.stdin.flush()
         told = json.loads(self._child.stdout.readline())
-        return Answer(told["status"], told["said"], tuple(Side(*each) for each in told["sides"]), told["seconds"])
+        sides = tuple(Side(*each) for each in told["sides"])
+        return Answer(told["status"], told["said"], sides, told["seconds"], time.time())
 
     def running(self) -> list[int]:
         """The process of the rotation that runs now."""
@@ -205,11 +220,15 @@ def _answer(order: dict[str, Any]) -> dict[str, Any]:
         os._exit(status)
     os.close(report)
     os.close(saying)
-    if order["after"]:
-        time.sleep(order["after"])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-    found, text = _all(sides), _all(said)
+    found = ""
+    with os.fdopen(sides) as told:
+        if order["after"]:
+            found = "".join(told.readline() for _ in range(order["since"]))
+            time.sleep(order["after"])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        found += told.read()
+    text = _all(said)
     _, status = os.waitpid(child, 0)
     return {
         "status": None if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status),

@@ -150,6 +150,13 @@ def test_those_under_way_come_first_and_say_what_happens_next(inventory):
     )
 
 
+def test_what_stopped_it_here_is_not_said_once_it_went_on_elsewhere(inventory):
+    name, stop = "pgbackrest-chronos", Stop(NOW, "the network is gone")
+    for later, said in ((timedelta(seconds=-1), stop), (timedelta(seconds=1), None)):
+        seen = dates.with_progress(Dates(NOW, {}, {name: JOURNAL._replace(since=NOW + later)}), inventory)
+        assert rotations.rows(inventory, seen, {name: stop}, TODAY)[0].stop == said
+
+
 def test_what_uses_a_credential_is_every_destination_that_may_hold_it(inventory):
     assert rotations.users(inventory, "ssh-lightsail") == ("ssh-key", "ssh-config")
     assert rotations.users(inventory, "aws-root") == ()

@@ -154,7 +154,7 @@ class Manual(Target):
         if not self._way.expires:
             return None
         while True:
-            day = self._person.ask_day(f"The last day of the new {self._way.word}, as its page shows it")
+            day = self._person.ask_day(f"The last day of the new {self._way.word}, as its page says")
             fault = self._day_fault(day)
             if fault is None:
                 return day
