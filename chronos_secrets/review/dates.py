@@ -52,9 +52,9 @@ def from_vault(inventory: Inventory, values: Values, now: datetime) -> Dates:
     for credential in inventory.credentials.values():
         try:
             entry = values.entry(credential)
-        except EntryMissing:
+            found[credential.id] = known_of(entry, credential, zone)
+        except EntryMissing:  # its own, or the one that a reference in it leads to
             continue  # `check` tells
-        found[credential.id] = known_of(entry, credential, zone)
         with contextlib.suppress(_NoJournal):
             journals[credential.id] = _journal(entry)
     return with_progress(Dates(now, found, journals, values.entries.key_changed), inventory)

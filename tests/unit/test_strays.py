@@ -52,8 +52,8 @@ def test_a_key_that_this_machine_ever_stored_is_no_stray():
     [
         (timedelta(minutes=-5), False),
         (timedelta(minutes=-4), True),
-        (timedelta(minutes=59), True),
-        (timedelta(hours=1), False),
+        (timedelta(minutes=14), True),
+        (timedelta(minutes=15), False),
         (timedelta(days=-400), False),
     ],
 )
