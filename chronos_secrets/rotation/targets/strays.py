@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from chronos_secrets.rotation.journal import Journal, Phase
 
-_EARLY, _LATE = timedelta(minutes=5), timedelta(minutes=15)  # around the journal's start: clocks differ, a run takes time
+_EARLY, _LATE = timedelta(minutes=5), timedelta(minutes=15)  # around its start: clocks differ
 
 
 class Seen(NamedTuple):

@@ -22,7 +22,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEWLINE = b"_chronos_lf=$(printf '\\012x');_chronos_lf=${_chronos_lf%x}"
 # `exec` in a subshell always means the program, never a shell's own command of that name. `timeout` ends what nobody
 # waits for any more: neither ssh without a terminal nor an engine does. What the shell itself says ("Killed") is no
-# word of the program's.
+# word of the program's. Input that the program left is read to its end: podman, cut off while it hands input on, may
+# forget the last of the output.
 _RUN = (
     b'_chronos_say() { printf \'%s%s\\n\' "$_chronos_mark" "$1"; }',
     b"_chronos_say ' begins'",
@@ -30,10 +31,11 @@ _RUN = (
     b"exec 9>&2 2>/dev/null",
     b'_chronos_there=$(command -v "$1")',
     b'case $_chronos_there in /*) [ -f "$_chronos_there" ] && [ -x "$_chronos_there" ] || _chronos_there= ;; esac',
-    b"[ -n \"$_chronos_there\" ] || { _chronos_say ' absent' >&9; exit 0; }",
+    b"[ -n \"$_chronos_there\" ] || { _chronos_say ' absent' >&9; cat > /dev/null; exit 0; }",
     b"_chronos_limit=$(command -v timeout)",
     b'( exec 2>&9 9>&-; [ -z "$_chronos_limit" ] || exec timeout "$_chronos_seconds" "$@"; exec "$@" )',
     b'_chronos_say " $?" >&9',
+    b"cat > /dev/null",
     b"exit 0",
 )
 
