@@ -52,6 +52,9 @@ def _finished(session: Session) -> Iterator[None]:
     except ChronosError:
         _finish(session)
         raise
+    except (KeyboardInterrupt, click.Abort):
+        _put_off(session)
+        raise
     _finish(session)
 
 
@@ -60,6 +63,14 @@ def _finish(session: Session) -> None:
         from chronos_secrets.cli import memory
 
         memory.finish(session)
+
+
+def _put_off(session: Session) -> None:
+    """Whoever pressed Ctrl-C does not wait: what would follow is done by the next command that opens the vault."""
+    if session.vault_is_open:
+        from chronos_secrets.cli import memory
+
+        memory.put_off(session)
 
 
 def _tick(session: Session) -> None:

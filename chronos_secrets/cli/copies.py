@@ -128,6 +128,7 @@ def prune(session: Session, names: tuple[str, ...], *, older_password: bool, dry
     lines = [(each.place, report.stamp(each, session.zone), each.name) for each in going]
     output.rows(("COPY", "MADE", "FILE"), lines, empty="no copy opens with an older password than a verified one there")
     _say_unknown(found, rows)
+    _say_staying(session, found, [row for row in rows if row.id not in away], going)
     _say_away(away)
     if going and not dry_run:
         _confirm_removal(going, yes=yes)
@@ -260,6 +261,20 @@ def _say_unknown(found: catalogue.Catalogue, rows: list[Copy]) -> None:
     )
     if unknown:
         output.say(f"of {report.count(unknown)} the password is not known; to look: chronos-secrets vault verify --all")
+
+
+def _say_staying(session: Session, found: catalogue.Catalogue, rows: list[Copy], going: list[Record]) -> None:
+    """Whoever flees from an old password has to know what it still opens."""
+    for each in copying.standings(session, found):
+        older = {record.name: each.has_older_password(record) for record in each.records if record not in going}
+        staying = sum(1 for known in older.values() if known)
+        if each.row in rows and staying:
+            sealed = each.row.age and False in older.values()
+            then = f"verify {each.row.id} --identity FILE" if sealed else f"copy {each.row.id}"
+            output.say(
+                f"{each.row.id} keeps {report.count(staying)} with an older password, for none with the newer one was "
+                f"opened there; first: chronos-secrets vault {then}"
+            )
 
 
 def _confirm_removal(going: list[Record], *, yes: bool) -> None:

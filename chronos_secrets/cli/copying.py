@@ -5,6 +5,8 @@ rotation of five saves makes one copy, and what a person came for does not wait 
 """
 
 import hashlib
+import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +124,23 @@ def after_command(session: Session) -> None:
         output.say(f"no copy of the vault was made: {said}")
 
 
+def after_interruption(session: Session) -> None:
+    """Queue the state before the changes of this command: only it knows that one. Nothing is raised."""
+    before = session.vault.replaced
+    rows = [row for row in session.inventory.vault.copies.values() if "before-change" in row.rhythm[1]]
+    if before is None or not rows:
+        return
+    digest = hashlib.sha256(before).hexdigest()
+    try:
+        with catalogue.held(session.settings.state_folder):
+            for row in rows:
+                if not _holding(session, known(session), row.id, digest):
+                    _queue(session, row, "the command was interrupted", digest)
+    except (ChronosError, OSError) as error:
+        said = error.message if isinstance(error, ChronosError) else files.reason(error)
+        output.say(f"no copy of the vault waits: {said}")
+
+
 def _to_place(session: Session, row: Copy, file: File) -> Outcome:
     place = places.of(row, session.inventory, session.home)
     try:
@@ -150,13 +169,21 @@ def _already_there(session: Session, place: places.Place, file: File) -> Outcome
 def _copied(session: Session, place: places.Place, row: Copy, file: File) -> Outcome:
     done = copying.copy(
         place, file.content, session.vault.key, file.facts, row.keep,
-        state=session.settings.state_folder, now=session.now(), zone=session.zone,
+        state=session.settings.state_folder, now=_free_second(session, place.id), zone=session.zone,
     )  # fmt: skip
     if done.verdict.fault is not None:
         return Outcome(row.id, "faulty", done.verdict.record, f"the new copy {done.verdict.fault}")
     words = [f"{len(done.removed)} old removed"] if done.removed else []
     words += [f"no old one removed: {done.kept}"] if done.kept else []
     return Outcome(row.id, "copied", done.verdict.record, "; ".join(words))
+
+
+def _free_second(session: Session, name: str) -> datetime:
+    """Now, in a second that no copy in the place is of: of two of one second nobody could tell which is the newer."""
+    now = session.now()
+    if any(each.made == now.replace(microsecond=0) for each in known(session).of(name)):
+        time.sleep(1 - now.microsecond / 1_000_000)
+    return session.now()
 
 
 def _holding(session: Session, found: Catalogue, name: str, digest: str) -> Record | None:
@@ -196,14 +223,14 @@ class _Wanted(NamedTuple):
 
 def _wanted(session: Session, row: Copy) -> _Wanted | None:
     found, when = known(session), row.rhythm[1]
-    now, opened = session.vault.digest.hex(), session.opened_as.hex() if session.opened_as else ""
+    now, before = session.vault.digest.hex(), session.vault.replaced
     queued = found.queued.get(row.id)
     digests = list(queued.vaults) if queued else []
-    if "before-change" in when and opened != now:
-        digests.append(opened)
+    if "before-change" in when and before:
+        digests.append(hashlib.sha256(before).hexdigest())
     if "after-change" in when:
         digests.append(now)
-    missing = tuple(each for each in dict.fromkeys(digests) if each and not _holding(session, found, row.id, each))
+    missing = tuple(each for each in dict.fromkeys(digests) if not _holding(session, found, row.id, each))
     is_news = queued is None or _is_news(session, row, queued)
     if not missing or (row.kind == "rclone" and not is_news):
         return None
@@ -226,7 +253,8 @@ def _make_wanted(session: Session, wanted: Mapping[str, _Wanted]) -> None:
         for name in waiting:
             _queue(session, wanted[name].row, _NOT_ACCEPTED, *wanted[name].digests)
     made = list[str]()
-    for digest in dict.fromkeys(each for one in accepted.values() for each in one.digests):
+    digests = dict.fromkeys(each for one in accepted.values() for each in one.digests)
+    for digest in sorted(digests, key=lambda each: each == session.vault.digest.hex()):  # what the vault is comes last
         file = _file(session, digest)
         rows = [one.row for one in accepted.values() if digest in one.digests]
         for outcome in to_places(session, rows, file) if file else ():
@@ -238,11 +266,15 @@ def _make_wanted(session: Session, wanted: Mapping[str, _Wanted]) -> None:
 
 
 def _file(session: Session, digest: str) -> File | None:
-    """A state of the vault file: as it is, or of the previous ones that saves keep. None for one that is gone."""
+    """A state of the vault file: as it is, as it was, or one that saves keep. None for one that is gone.
+
+    A rotation saves more often than previous ones are kept, so what it found is asked for first.
+    """
     if digest == session.vault.digest.hex():
         return live(session)
-    for path in sorted((session.settings.state_folder / "previous").glob("*.kdbx"), reverse=True):
-        content = path.read_bytes()
+    kept = sorted((session.settings.state_folder / "previous").glob("*.kdbx"), reverse=True)
+    found = [session.vault.replaced] if session.vault.replaced else []
+    for content in itertools.chain(found, (path.read_bytes() for path in kept)):
         if hashlib.sha256(content).hexdigest() == digest:
             try:
                 return File(content, verifying.facts(Entries(kdbx.decrypt(content, session.vault.key))))
@@ -260,9 +292,9 @@ def _forget(session: Session, digest: str) -> None:
 
 
 def _say(session: Session, made: list[str], waiting: Mapping[str, str]) -> None:
-    if made:
-        output.say(f"copied the vault to {', '.join(dict.fromkeys(made))}")
     rows = session.inventory.vault.copies
+    if made:
+        output.say(f"copied the vault to {', '.join(name for name in rows if name in made)}")
     for why in dict.fromkeys(waiting.values()):  # often one reason for all: nobody has accepted them yet
         names = [f"{name} ({where(rows[name])})" for name, each in waiting.items() if each == why]
         output.say(

@@ -190,6 +190,14 @@ def finish(session: "Session") -> None:
             return
 
 
+def put_off(session: "Session") -> None:
+    """What follows a command that was interrupted. Nothing is raised."""
+    if session.inventory.vault.copies:
+        from chronos_secrets.cli import copying
+
+        copying.after_interruption(session)
+
+
 def _copy_changes(session: "Session") -> None:
     if session.inventory.vault.copies:
         from chronos_secrets.cli import copying

@@ -5,6 +5,7 @@ gone is the night it is for.
 """
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,14 +18,22 @@ import click
 from chronos_secrets.cli import PATH, choices, memory, output, prompts, trust
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
-from chronos_secrets.errors import Exit, Refused, UsageError, VaultLocked, VaultMissing, VaultUnreadable
+from chronos_secrets.errors import (
+    Exit,
+    InventoryInvalid,
+    Refused,
+    UsageError,
+    VaultLocked,
+    VaultMissing,
+    VaultUnreadable,
+)
 from chronos_secrets.report.table import table
 from chronos_secrets.secret import Secret
 from chronos_secrets.settings import APPLICATION, xdg
 from chronos_secrets.vault import comparison, kdbx, restoring, store
 from chronos_secrets.vault.comparison import Comparison
 from chronos_secrets.vault.copies import places, verifying
-from chronos_secrets.vault.copies.record import SEALED_SUFFIX, Name
+from chronos_secrets.vault.copies.record import SEALED_SUFFIX, STAMP, Name
 from chronos_secrets.vault.entries import Entries
 from chronos_secrets.vault.kdf import MasterKey
 
@@ -56,6 +65,7 @@ class Source(NamedTuple):
     label: str
     file: str
     content: bytes
+    older: str = ""  # the stamp of the copy before it, where it was chosen among several
 
 
 class Keys:
@@ -139,13 +149,14 @@ def restore(
     if (name is None) == (source is None):
         raise UsageError("name either a place of copies or a file", hint="chronos-secrets vault restore --from FILE")
     alone = source is not None and to is not None
+    if source and not to:
+        _require_vault_path(session, source)
     zone = None if alone else session.zone
     target = Path(os.path.abspath(to)) if to else session.settings.vault_path
     trust_places(session, [name] if name else [])
     found = from_path(Path(source), at, zone) if source else from_place(session, name or "", at)
     keys = Keys(session, session.bare_key if alone else lambda password: session.key(password, session.settings))
-    copy = unsealed(found, identity)
-    opened = keys.open(copy)
+    copy, opened = _opened(found, identity, keys)
     before = restoring.current(target)
     if before == copy.content:
         output.say(f"{target} is this very file already: nothing to do")
@@ -202,8 +213,9 @@ def from_path(path: Path, at: datetime | None, zone: tzinfo | None) -> Source:
     projects = sorted({each.project for each in found.values()})
     if len(projects) > 1:
         raise UsageError(f"{path} holds copies of {' and '.join(projects)}", hint="--from FILE, one of the files there")
-    chosen = _newest(list(found.values()), at, zone, str(path))
-    return Source(str(path / str(chosen)), str(chosen), store.read(path / str(chosen)))
+    hint = f"ls -R {shlex.quote(str(path))}    (--from takes the folder of the copies, or any KeePassXC file)"
+    chosen, older = _newest(list(found.values()), at, zone, str(path), hint=hint)
+    return Source(str(path / str(chosen)), str(chosen), store.read(path / str(chosen)), older)
 
 
 def from_place(session: Session, name: str, at: datetime | None = None) -> Source:
@@ -212,9 +224,11 @@ def from_place(session: Session, name: str, at: datetime | None = None) -> Sourc
     if name not in rows:
         raise UsageError(f"there is no copy '{name}'", hint=choices.nearest(name, rows))
     place = places.of(rows[name], session.inventory, session.home)
-    place.ready()
-    chosen = _newest(place.names(), at, session.zone, place.where)
-    return Source(f"{chosen} ({name})", str(chosen), place.read(chosen))
+    names = place.names()
+    if not names:
+        place.ready()  # says what is wrong with it; one with copies need not be writable
+    chosen, older = _newest(names, at, session.zone, place.where, hint="chronos-secrets vault copies")
+    return Source(f"{chosen} ({name})", str(chosen), place.read(chosen), older)
 
 
 def trust_places(session: Session, names: list[str]) -> None:
@@ -233,15 +247,37 @@ def unsealed(source: Source, identity: str | None) -> Source:
     return source._replace(content=content)
 
 
-def _newest(names: list[Name], at: datetime | None, zone: tzinfo | None, where: str) -> Name:
+def _newest(names: list[Name], at: datetime | None, zone: tzinfo | None, where: str, *, hint: str) -> tuple[Name, str]:
+    """The newest copy that is old enough, and the stamp of the one before it ("" for none)."""
     until = None if at is None else (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
     usable = sorted((each for each in names if until is None or each.made <= until), key=lambda each: each.made)
     if usable:
-        return usable[-1]
+        older = [each for each in usable if each.made < usable[-1].made]
+        return usable[-1], f"{older[-1].made:{STAMP}}" if older else ""
     if names:
         oldest = min(names, key=lambda each: each.made)
         raise VaultMissing(f"no copy in {where} is that old", hint=f"the oldest is of {oldest.made:%Y-%m-%d %H:%M} UTC")
-    raise VaultMissing(f"there is no copy in {where}", hint="chronos-secrets vault copies")
+    raise VaultMissing(f"there is no copy in {where}", hint=hint)
+
+
+def _opened(found: Source, identity: str | None, keys: Keys) -> tuple[Source, Entries]:
+    """The copy to restore. For one that is damaged the hint names the one before it."""
+    try:
+        copy = unsealed(found, identity)
+        return copy, keys.open(copy)
+    except VaultUnreadable as error:
+        if found.older:
+            error.hint = f"the same command with: --at {found.older}    (the copy before it)"
+        raise
+
+
+def _require_vault_path(session: Session, source: str) -> None:
+    """Raises InventoryInvalid where nothing says where the vault belongs."""
+    if session.inventory_setting.value is None:
+        raise InventoryInvalid(
+            "there is no inventory.yaml here or in a folder above to say where the vault belongs",
+            hint=f"chronos-secrets vault restore --from {shlex.quote(source)} --to FILE.kdbx",
+        )
 
 
 def _is_path(text: str) -> bool:

@@ -31,7 +31,9 @@ def unseal(content: bytes, identity: Path) -> bytes:
         return ran.out
     said = _words(ran)
     if _NOT_OURS in said:
-        raise VaultLocked(f"the age identity {identity} is not the one that it was encrypted to")
+        raise VaultLocked(
+            f"the age identity {identity} is not the one that it was encrypted to", hint=f"age-keygen -y {identity}"
+        )
     if said.startswith(_BAD_IDENTITY):
         raise VaultLocked(f"the age identity {identity} cannot be used: {said}")
     raise VaultUnreadable(f"age cannot decrypt it: {said}")

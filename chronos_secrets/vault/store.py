@@ -51,6 +51,8 @@ class Vault:
         self._key = key
         self._digest = digest
         self._places = places
+        self.replaced: bytes | None = None
+        """The file as it was before the first save; None as long as nothing was saved."""
 
     @classmethod
     def open(cls, path: Path, key: MasterKey, places: Places) -> "Vault":
@@ -129,7 +131,8 @@ class Vault:
         real = Path(os.path.realpath(self.path))
         try:
             with files.lock(lock_file(self._places.locks, real), wait=_LOCK_WAIT):
-                self._keep_previous(self._unchanged(real), now)
+                before = self._unchanged(real)
+                self._keep_previous(before, now)
                 files.sweep(real)
                 self._replace(real, content)
         except files.LockHeld as error:
@@ -137,6 +140,7 @@ class Vault:
         except OSError as error:
             raise VaultNotSaved(f"{self.path} could not be saved: {files.reason(error)}") from error
         self._digest = _digest(content)
+        self.replaced = self.replaced or before
 
     def _replace(self, real: Path, content: bytes) -> None:
         """Stage first, compare last: KeePassXC may save while our bytes go to the disk."""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from chronos_secrets.cli import copying
+from chronos_secrets.cli import copying, memory
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, VaultChanged
 from chronos_secrets.settings import Flags
-from chronos_secrets.vault import kdf
+from chronos_secrets.vault import kdf, store
 from chronos_secrets.vault.copies import catalogue
+from chronos_secrets.vault.store import Vault
 from tests.support import keepassxc
 from tests.support.commands import Terminal, argv, process
 from tests.support.copied import Copied
@@ -141,6 +142,55 @@ def test_a_change_by_this_tool_is_copied_after_it_and_the_state_before_it_where_
     assert [each.read_bytes() for each in aviary.files(aviary.before)] == [before]
     assert "copied the vault to " in done.err
     assert aviary.known.of("before")[-1].was_opened
+
+
+def test_the_state_before_a_change_is_copied_though_more_was_saved_than_previous_ones_are_kept(aviary: Copied):
+    before = aviary.vault.read_bytes()
+    session = Session(Flags(str(aviary.inventory)), password_file=str(aviary.password_file))
+    for _ in range(store.PREVIOUS_KEPT + 2):
+        session.vault.save(session.now())
+    memory.finish(session)
+    assert [each.read_bytes() for each in aviary.files(aviary.before)] == [before]
+    assert [each.read_bytes() for each in aviary.files(aviary.near)] == [aviary.vault.read_bytes()]
+
+
+def test_the_copy_after_a_change_is_newer_than_the_one_before_it_in_the_same_place(aviary: Copied):
+    aviary.edit("when: [before-change]", "when: [before-change, after-change]")
+    before = aviary.vault.read_bytes()
+    aviary.save_by_us()
+    copies = aviary.files(aviary.before)
+    assert [each.read_bytes() for each in copies] == [before, aviary.vault.read_bytes()]
+    assert len({each.name.split("-")[1] for each in copies}) == 2
+    assert aviary.open("vault", "verify", "before").status == Exit.OK
+
+
+def test_the_state_before_a_change_waits_where_ctrl_c_ended_the_command(
+    aviary: Copied, monkeypatch: pytest.MonkeyPatch
+):
+    before = aviary.vault.read_bytes()
+    save = Vault.save
+
+    def interrupted(vault: Vault, now: datetime) -> None:
+        save(vault, now)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "save", interrupted)
+        assert aviary.save_by_us().status == Exit.INTERRUPTED
+    assert not aviary.before.exists(), "nobody waits for a copy then"
+    assert "copied the vault to near, before" in aviary.open("get", "jira").err
+    assert [each.read_bytes() for each in aviary.files(aviary.before)] == [before]
+
+
+def test_the_state_before_a_change_is_what_keepassxc_saved_while_the_command_ran(aviary: Copied):
+    session = Session(Flags(str(aviary.inventory)), password_file=str(aviary.password_file))
+    assert session.vault.path == aviary.vault
+    aviary.save_by_keepassxc()
+    before = aviary.vault.read_bytes()
+    session.vault.reload()
+    session.vault.save(session.now())
+    memory.finish(session)
+    assert [each.read_bytes() for each in aviary.files(aviary.before)] == [before]
 
 
 def test_a_copy_that_cannot_be_made_fails_no_command_and_is_made_by_the_next_run_that_can(aviary: Copied):
@@ -457,6 +507,9 @@ def test_copies_with_an_older_password_go_only_where_a_newer_one_was_opened(reke
     rekeyed.files(rekeyed.stick)[-1].unlink()
     shown = rekeyed.run(*prune, "--dry-run")
     assert shown.out.count("aviary-") == 1
+    assert "stick keeps 1 copy with an older password" in shown.err
+    assert "first: chronos-secrets vault copy stick" in shown.err
+    assert "near keeps" not in shown.err
     assert len(rekeyed.files(rekeyed.near)) == 2
     assert rekeyed.run(*prune).status == Exit.REFUSED
     assert len(rekeyed.files(rekeyed.near)) == 2

@@ -7,6 +7,7 @@ import secrets
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -242,6 +243,36 @@ def test_a_wrong_password_and_a_damaged_copy_change_nothing(aviary: Copied):
     assert copy.name in done.err
     assert aviary.vault.read_bytes() == before
     assert not _asides(aviary)
+
+
+def test_a_damaged_newest_copy_is_followed_by_the_name_of_the_one_before_it(aviary: Copied, tmp_path: Path):
+    assert aviary.open("vault", "copy", "near").status == Exit.OK
+    older, newer = aviary.files(aviary.near)
+    newer.write_bytes(newer.read_bytes()[:-200])
+    stamp, target = older.name.split("-")[1], tmp_path / "there.kdbx"
+    for source in (("near",), ("--from", aviary.near)):
+        done = aviary.open("vault", "restore", *source, "--to", target)
+        assert done.status == Exit.VAULT
+        assert f"--at {stamp}" in done.err.splitlines()[-1]
+    assert aviary.open("vault", "restore", "near", "--to", target, "--at", stamp).status == Exit.OK
+    assert target.read_bytes() == older.read_bytes()
+
+
+def test_a_drive_that_is_write_protected_gives_its_copy_back(aviary: Copied, monkeypatch: pytest.MonkeyPatch):
+    protected = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "fstatvfs", lambda _: protected)
+    assert aviary.open("vault", "restore", "near", "--yes").status == Exit.OK
+    assert aviary.vault.read_bytes() == _copy(aviary).read_bytes()
+
+
+def test_whoever_has_no_inventory_or_names_the_wrong_folder_is_told_how_to_go_on(aviary: Copied, tmp_path: Path):
+    (tmp_path / "new").mkdir()
+    done = process("vault", "restore", "--from", aviary.near, folder=tmp_path / "new")
+    assert done.status == Exit.CONFIG
+    assert f"hint: chronos-secrets vault restore --from {aviary.near} --to FILE.kdbx" in done.err
+    done = process("vault", "restore", "--from", tmp_path, "--to", tmp_path / "x.kdbx", folder=tmp_path)
+    assert done.status == Exit.VAULT
+    assert f"hint: ls -R {tmp_path}" in done.err
 
 
 def test_a_person_has_three_tries_and_is_told_which_file_it_is(aviary: Copied):

@@ -9,7 +9,7 @@ BY_HASH, OPENED = "by hash", "opened"
 """How a copy was verified: its bytes are those that were written, or it was opened with a password."""
 
 SUFFIX, SEALED_SUFFIX = ".kdbx", ".kdbx.age"
-_STAMP = "%Y%m%dT%H%M%SZ"
+STAMP = "%Y%m%dT%H%M%SZ"
 _DIGITS = 12
 _NAME = re.compile(r"(.+)-([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{12})(\.kdbx(?:\.age)?)")
 
@@ -35,13 +35,13 @@ class Name(NamedTuple):
         if found is None:
             return None
         try:
-            made = datetime.strptime(found[2], _STAMP).replace(tzinfo=UTC)
+            made = datetime.strptime(found[2], STAMP).replace(tzinfo=UTC)
         except ValueError:
             return None
         return cls(found[1], made, found[3], found[4] == SEALED_SUFFIX)
 
     def __str__(self) -> str:
-        return f"{self.project}-{self.made:{_STAMP}}-{self.digest}{SEALED_SUFFIX if self.sealed else SUFFIX}"
+        return f"{self.project}-{self.made:{STAMP}}-{self.digest}{SEALED_SUFFIX if self.sealed else SUFFIX}"
 
 
 class Facts(NamedTuple):
