@@ -481,7 +481,10 @@ def test_project_chronos_is_rendered_and_the_servers_file_can_be_brought(tmp_pat
     accept(folder / "inventory.yaml")
     done = in_process("render", "--host", "local", "--password-file", password, folder=folder)
     assert done.status == 0
-    assert [line.partition(" (")[0] for line in done.err.splitlines()] == ["a copy waits for usb", "a copy waits for cloud"]
+    assert [line.partition(" (")[0] for line in done.err.splitlines()] == [
+        "a copy waits for usb",
+        "a copy waits for cloud",
+    ]
     assert f"\nDATABASE_PASSWORD='{secret}'\n" in (folder / ".env").read_text()
     assert f"\nJIRA_API_TOKEN='{token}'\n" in (folder / ".env").read_text()
     assert "HostName 203.0.113.7" in (home / ".ssh/config.d/project-chronos").read_text()

@@ -97,7 +97,10 @@ def test_project_chronos_reaches_its_container_over_ssh(tmp_path: Path, prod: Pr
 
     done = render()
     assert done.status == 0
-    assert [line.partition(" (")[0] for line in done.err.splitlines()] == ["a copy waits for usb", "a copy waits for cloud"]
+    assert [line.partition(" (")[0] for line in done.err.splitlines()] == [
+        "a copy waits for usb",
+        "a copy waits for cloud",
+    ]
     assert set(states(done).values()) == {"written"}
     made = prod.conf / "pgbackrest.conf"
     assert facts(made) == (0o600, 70, 70)
