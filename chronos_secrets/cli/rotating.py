@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chronos_secrets.cli import memory, trust
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Busy, ChronosError, EntryMissing, Refused
-from chronos_secrets.inventory.model import LOCAL, Credential
+from chronos_secrets.inventory.model import LOCAL, Credential, Destination
 from chronos_secrets.review import rotations
 from chronos_secrets.review.rotations import Stop
 from chronos_secrets.rotation.courses import COURSES
@@ -108,7 +108,15 @@ def engine(session: Session, row: Credential, *, confirm_unused: bool, say: Call
         note=lambda what, detail: memory.record_or_say(session, what, row.id, _told(detail)),
         known_here=lambda: known_here(session, row.id),
     )
-    return Engine(target, record, hooks, machine=memory.machine(session), delivers=users, confirm_unused=confirm_unused)
+    delivers = [_with_proof(session.inventory.destinations[each]) for each in users]
+    return Engine(
+        target, record, hooks, machine=memory.machine(session), delivers=delivers, confirm_unused=confirm_unused
+    )
+
+
+def _with_proof(destination: Destination) -> str:
+    """A destination, for words, with what proves it after its delivery."""
+    return f"{destination.id} (proven by {destination.prove})" if destination.prove else destination.id
 
 
 def rehearse(session: Session, row: Credential) -> None:

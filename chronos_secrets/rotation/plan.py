@@ -72,9 +72,7 @@ def _words_back(target: Target, delivers: Sequence[str]) -> dict[Phase, str]:
 
 
 def _delivery(delivers: Sequence[str]) -> str:
-    return (
-        f"deliver {', '.join(delivers)}, and prove them" if delivers else "nothing to deliver: no destination uses it"
-    )
+    return f"deliver {', '.join(delivers)}" if delivers else "nothing to deliver: no destination uses it"
 
 
 def _condition(target: Target) -> str:
