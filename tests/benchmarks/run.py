@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks import scanning
+from tests.benchmarks import relay, scanning
 
 TOP = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
@@ -111,7 +111,7 @@ def _inventory(folder: Path, entries: int) -> None:
     for name, half in halves.items():
         lines = (f"{field.upper()}_{number}={{{{ t{number}.{field} }}}}\n" for number, field in half)
         (folder / f"{name}.j2").write_text("".join(lines))
-    head = "version: 1\nproject: bench\ntimezone: UTC\nowner: operator\nvault: {path: vault.kdbx}\n"
+    head = f"version: 1\nproject: bench-{entries}\ntimezone: UTC\nowner: operator\nvault: {{path: vault.kdbx}}\n"
     (folder / "inventory.yaml").write_text(f"{head}credentials:\n{rows}destinations:\n{destinations}")
 
 
@@ -152,6 +152,8 @@ def _report(bench: Bench, runs: int) -> list[str]:
             "render 5000": _render(bench, large),
             "pykeepass 5000": _bare(bench, large),
             "get aes": [bench.chronos, *_given(bench, aes, "get", "c")],
+            "due --unlock": [bench.chronos, *_given(bench, small, "due", "--unlock")],
+            "rotate, nothing due": [bench.chronos, *_given(bench, small, "rotate", "tokens", "--yes")],
         },
     )
     rows = [
@@ -165,6 +167,9 @@ def _report(bench: Bench, runs: int) -> list[str]:
          fast["chronos-secrets --version"].cpu / fast["python -c pass"].cpu, "2.2"),
         ("`due`, locked, over `python -c 'import click'`", fast["due, Project Chronos"].cpu / fast["import click"].cpu, "4"),
         ("`--help` over `python -c pass`", fast["chronos-secrets --help"].cpu / fast["python -c pass"].cpu, "5.5"),
+        ("`rotate` with nothing due over `due --unlock`",
+         whole["rotate, nothing due"].cpu / whole["due --unlock"].cpu, "1.2"),
+        relay.row(),
     ]  # fmt: skip
     return [
         "# Benchmarks",
