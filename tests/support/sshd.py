@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.support.containers import require_root
 from tests.support.programs import require
+from tests.support.targets import free_port
 
 ACCOUNTS = ("deploy", "careful", "plain", "tiny", "rowdy", "barred", "parrot")
 _FIRST_UID = 61001
@@ -133,7 +134,7 @@ class Sshd:
         require("sudo")
         self.folder = folder
         self.config = folder / "ssh_config"
-        self.port, closed = _free_port(), _free_port()
+        self.port, closed = free_port(), free_port()
         self._mute = socket.create_server(("127.0.0.1", 0))  # takes connections and says nothing
         path = f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         facts = {
@@ -215,12 +216,6 @@ class Sshd:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._server.pid, signal.SIGTERM)
         self._server.wait(20)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _answers(port: int) -> bool:
