@@ -1,13 +1,12 @@
 """`vault copy`, `copies`, `verify` and `prune`: second vault files that are known to open."""
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
-from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, trust
+from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, standings, trust
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.copying import Outcome
 from chronos_secrets.cli.session import Session
@@ -58,7 +57,7 @@ def copies(session: Session, name: str | None, *, as_json: bool) -> None:
     """
     rows = _chosen(session, (name,) if name else ())
     found, away = _looked_at(session, rows)
-    shown = [each for each in copying.standings(session, found) if each.row in rows]
+    shown = [each for each in standings.all_of(session, found) if each.row in rows]
     now, zone = session.now(), session.zone
     if as_json:
         told = [report.place_json(each, away.get(each.row.id), where(each.row)) for each in shown]
@@ -166,7 +165,7 @@ def _status(outcomes: list[Outcome]) -> Exit:
 
 def _looked_at(session: Session, rows: Iterable[Copy]) -> tuple[catalogue.Catalogue, dict[str, str]]:
     """What lies in the places now, as far as they are there, with what is remembered; and why the others are away."""
-    found, away = copying.known(session), dict[str, str]()
+    found, away = standings.known(session), dict[str, str]()
     for row in rows:
         if not trust.accepts_copy(session, row.id):
             away[row.id] = "not accepted on this machine yet"
@@ -214,7 +213,7 @@ def _verified(session: Session, row: Copy, by: _Openers, *, every: bool) -> list
         with catalogue.held(state):
             names = place.names()
             copying.store_catalogue(session, lambda found: catalogue.merge(found, row.id, names))
-            records = sorted(copying.known(session).of(row.id), key=lambda each: (each.made, each.vault == by.digest))
+            records = sorted(standings.known(session).of(row.id), key=lambda each: (each.made, each.vault == by.digest))
             if not records:
                 return [Seen(row, None, "there is no copy", Exit.NO)]
             newest = _look(session, place, row, records[-1], by, is_newest=True)
@@ -265,7 +264,7 @@ def _say_unknown(found: catalogue.Catalogue, rows: list[Copy]) -> None:
 
 def _say_staying(session: Session, found: catalogue.Catalogue, rows: list[Copy], going: list[Record]) -> None:
     """Whoever flees from an old password has to know what it still opens."""
-    for each in copying.standings(session, found):
+    for each in standings.all_of(session, found):
         older = {record.name: each.has_older_password(record) for record in each.records if record not in going}
         staying = sum(1 for known in older.values() if known)
         if each.row in rows and staying:
@@ -280,7 +279,7 @@ def _say_staying(session: Session, found: catalogue.Catalogue, rows: list[Copy],
 def _confirm_removal(going: list[Record], *, yes: bool) -> None:
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not prompts.has_person():
         raise Refused("nobody can be asked whether to remove them; nothing was removed", hint="add --yes")
     if not click.confirm(f"Remove {report.count(len(going))} for ever?", err=True):
         raise Refused("nothing was removed")
@@ -290,14 +289,14 @@ def _remove(session: Session, rows: list[Copy], going: list[Record]) -> None:
     """Each place anew: while a person read, another run may have changed what lies there."""
     with catalogue.held(session.settings.state_folder):
         for row in rows:
-            mine = [each for each in going if each.place == row.id]
-            if not mine:
-                continue
-            place = places.of(row, session.inventory, session.home)
-            names = place.names()
-            now_there = catalogue.merge(copying.known(session), row.id, names)
-            still = [each for each in pruning.older_password(now_there.of(row.id)) if each in mine]
-            gone = pruning.remove(place, still)
-            copying.store_catalogue(session, lambda found, gone=gone: catalogue.without(found, *gone))  # type: ignore[misc]
-            memory.record_or_say(session, "vault-prune", row.id, {"copies": str(len(gone))})
-            output.result(f"removed {report.count(len(gone))} from {row.id}")
+            if mine := [each for each in going if each.place == row.id]:
+                _remove_from(session, row, mine)
+
+
+def _remove_from(session: Session, row: Copy, going: list[Record]) -> None:
+    place = places.of(row, session.inventory, session.home)
+    now_there = catalogue.merge(standings.known(session), row.id, place.names())
+    gone = pruning.remove(place, [each for each in pruning.older_password(now_there.of(row.id)) if each in going])
+    copying.store_catalogue(session, lambda found: catalogue.without(found, *gone))
+    memory.record_or_say(session, "vault-prune", row.id, {"copies": str(len(gone))})
+    output.result(f"removed {report.count(len(gone))} from {row.id}")

@@ -8,15 +8,14 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from chronos_secrets.cli import memory, output, trust
+from chronos_secrets.cli import memory, output, standings, trust
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import ChronosError, Refused, VaultChanged, VaultLocked, VaultUnreadable
 from chronos_secrets.inventory.model import Copy
-from chronos_secrets.review.copies import Held, Live, held, newest_good, where
+from chronos_secrets.review.copies import newest_good, where
 from chronos_secrets.systems import files
 from chronos_secrets.vault import kdbx, store
 from chronos_secrets.vault.copies import catalogue, copying, places, verifying
@@ -62,28 +61,6 @@ def live(session: Session) -> File:
     return File(content, verifying.facts(vault.entries))
 
 
-def live_file(session: Session) -> Live | None:
-    """The vault file without opening it; None where it cannot be read."""
-    path = session.settings.vault_path
-    try:
-        content, saved = store.read(path), path.stat().st_mtime
-    except (ChronosError, OSError):
-        return None
-    return Live(hashlib.sha256(content).hexdigest(), datetime.fromtimestamp(saved, UTC))
-
-
-def known(session: Session) -> Catalogue:
-    """What this machine remembers of copies."""
-    return catalogue.load(_path(session))
-
-
-def standings(session: Session, found: Catalogue | None = None) -> list[Held]:
-    """How each place stands by what is remembered, without a password."""
-    dates = memory.dates(session)
-    changed = dates.key_changed if dates else None
-    return held(session.inventory, found or known(session), live_file(session), changed, session.now())
-
-
 def to_places(session: Session, rows: Iterable[Copy], file: File) -> Iterator[Outcome]:
     """Copy `file` into each place, one after the other; a place that fails has its copy queued and stops no other.
 
@@ -105,10 +82,10 @@ def to_places(session: Session, rows: Iterable[Copy], file: File) -> Iterator[Ou
 
 def store_catalogue(session: Session, change: Callable[[Catalogue], Catalogue]) -> None:
     """Change what is remembered; the caller holds the lock. Raises OSError."""
-    before = known(session)
+    before = standings.known(session)
     after = change(before)
     if after != before:
-        catalogue.store(_path(session), after)
+        catalogue.store(standings.path(session), after)
 
 
 def after_command(session: Session) -> None:
@@ -134,7 +111,7 @@ def after_interruption(session: Session) -> None:
     try:
         with catalogue.held(session.settings.state_folder):
             for row in rows:
-                if not _holding(session, known(session), row.id, digest):
+                if not _holding(session, standings.known(session), row.id, digest):
                     _queue(session, row, "the command was interrupted", digest)
     except (ChronosError, OSError) as error:
         said = error.message if isinstance(error, ChronosError) else files.reason(error)
@@ -158,7 +135,7 @@ def _to_place(session: Session, row: Copy, file: File) -> Outcome:
 
 def _already_there(session: Session, place: places.Place, file: File) -> Outcome | None:
     """The copy of these very bytes, if there is one and it still is what it should be."""
-    there = _holding(session, known(session), place.id, file.digest)
+    there = _holding(session, standings.known(session), place.id, file.digest)
     if there is None:
         return None
     verdict = verifying.verify(place, there, session.vault.key, file.facts, now=session.now())
@@ -181,8 +158,8 @@ def _copied(session: Session, place: places.Place, row: Copy, file: File) -> Out
 def _free_second(session: Session, name: str) -> datetime:
     """Now, in a second that no copy in the place is of: of two of one second nobody could tell which is the newer."""
     now = session.now()
-    if any(each.made == now.replace(microsecond=0) for each in known(session).of(name)):
-        time.sleep(1 - now.microsecond / 1_000_000)
+    if any(each.made == now.replace(microsecond=0) for each in standings.known(session).of(name)):
+        time.sleep(1 - now.microsecond / 1_000_000)  # less than a second, and only of two copies of one
     return session.now()
 
 
@@ -198,7 +175,7 @@ def _holding(session: Session, found: Catalogue, name: str, digest: str) -> Reco
 
 
 def _queue(session: Session, row: Copy, why: str, *digests: str) -> None:
-    before = known(session).queued.get(row.id)
+    before = standings.known(session).queued.get(row.id)
     older = {*(before.vaults if before else ()), *digests} - {session.vault.digest.hex()}
     told = session.now() if before is None or _is_news(session, row, before) else before.told
     queued = Queued(before.since if before else session.now(), why, tuple(sorted(older)), told)
@@ -207,7 +184,7 @@ def _queue(session: Session, row: Copy, why: str, *digests: str) -> None:
 
 def _unqueue(session: Session, name: str, digest: str) -> None:
     """Cross off what was just copied; older states that wait go on waiting."""
-    before = known(session).queued.get(name)
+    before = standings.known(session).queued.get(name)
     left = tuple(each for each in before.vaults if each != digest) if before else ()
     queued = before._replace(vaults=left) if before and left else None
     store_catalogue(session, lambda found: catalogue.with_queued(found, name, queued))
@@ -222,7 +199,7 @@ class _Wanted(NamedTuple):
 
 
 def _wanted(session: Session, row: Copy) -> _Wanted | None:
-    found, when = known(session), row.rhythm[1]
+    found, when = standings.known(session), row.rhythm[1]
     now, before = session.vault.digest.hex(), session.vault.replaced
     queued = found.queued.get(row.id)
     digests = list(queued.vaults) if queued else []
@@ -287,7 +264,7 @@ def _file(session: Session, digest: str) -> File | None:
 def _forget(session: Session, digest: str) -> None:
     """A state that is kept nowhere any more is waited for no longer."""
     with catalogue.held(session.settings.state_folder):
-        for name in known(session).queued:
+        for name in standings.known(session).queued:
             _unqueue(session, name, digest)
 
 
@@ -300,7 +277,3 @@ def _say(session: Session, made: list[str], waiting: Mapping[str, str]) -> None:
         output.say(
             f"{'a copy waits' if len(names) == 1 else 'copies wait'} for {', '.join(names)}: {output.plain(why)}"
         )
-
-
-def _path(session: Session) -> Path:
-    return session.settings.state_folder / catalogue.FILE

@@ -153,10 +153,10 @@ def _copies(session: Session, today: date) -> list[review.Row]:
     """How the copies of the vault stand, by what this machine remembers of them."""
     if not session.inventory.vault.copies:
         return []
-    from chronos_secrets.cli import copying
+    from chronos_secrets.cli import standings
     from chronos_secrets.review import copies
 
-    return copies.rows(copying.standings(session), session.inventory.owner, today, session.zone)
+    return copies.rows(standings.all_of(session), session.inventory.owner, today, session.zone)
 
 
 def _emergency(session: Session, today: date) -> list[review.Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, trust
+from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, standings, trust
 from chronos_secrets.cli.command import with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import ChronosError, Exit, Refused, UsageError, VaultLocked, VaultMissing
@@ -192,7 +192,7 @@ def _chosen(session: Session, names: tuple[str, ...]) -> list[Copy]:
 
 def _drilled(session: Session, rows: Sequence[Copy], folder: Path, identity: Path | None) -> tuple[list[Drilled], int]:
     """What became of each place, and how often the password was typed wrong. It is asked for once all are fetched."""
-    known = copying.known(session)
+    known = standings.known(session)
     fetched = [drilling.fetch(places.of(row, session.inventory, session.home), known, folder) for row in rows]
     drilled = [Drilled(each.place, None, each.seconds, None, each.error) for each in fetched]
     if all(each.path is None for each in fetched):

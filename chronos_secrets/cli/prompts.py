@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import signal
+import sys
 import termios
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ from chronos_secrets.secret import Secret
 
 _LEAST_CHARACTERS = 12
 _TERMINAL = "/dev/tty"
+
+
+def has_person() -> bool:
+    """Whether somebody sits at the terminal: can be asked, and sees what is said."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def password(text: str) -> Secret:

@@ -7,7 +7,6 @@ gone is the night it is for.
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -351,7 +350,7 @@ def _confirm(target: Path, before: bytes | None, *, yes: bool) -> None:
     if yes or before is None:
         return
     output.say(_CLOSE_IT)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not prompts.has_person():
         raise Refused(f"{target} is there, and nobody can be asked whether to replace it", hint="add --yes")
     if not click.confirm(f"Put the copy in the place of {target}?", err=True):
         raise Refused("nothing was changed")

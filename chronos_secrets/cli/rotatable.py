@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from chronos_secrets.cli import choices, rotating
+from chronos_secrets.cli import choices, prompts
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import ChronosError, Refused, UsageError
 from chronos_secrets.inventory.model import Automatic, Credential, Inventory, Never
@@ -132,7 +132,7 @@ def _judged(session: Session, row: Credential, dates: dates_of.Dates, wish: Wish
 
 def _waits_for_a_person(row: Credential, wish: Wish) -> str:
     """Why one that needs a person is left alone where nobody is, and nobody asked for this one."""
-    if COURSES[row.kind].guided and row.id not in wish.named and not rotating.has_person():
+    if COURSES[row.kind].guided and row.id not in wish.named and not prompts.has_person():
         return f"waiting for you: chronos-secrets rotate {row.id}"
     return ""
 
@@ -147,7 +147,7 @@ def _rests(row: Credential, found: Standing, wish: Wish) -> str:
             return f"never: {row.rule.reason}"
         if not wish.unasked:
             raise Refused(f"{row.id} is not rotated by plan: {row.rule.reason}", hint=f"{command}    (all the same)")
-        if not wish.yes and not rotating.has_person():
+        if not wish.yes and not prompts.has_person():
             raise Refused(f"nobody is here to be asked about {row.id}, which is never due", hint=f"{command} --yes")
         return ""
     if wish.unasked:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from chronos_secrets.cli import choices, memory, output, rotatable, rotating
+from chronos_secrets.cli import choices, memory, output, prompts, rotatable, rotating
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.rotatable import Job, Wish
 from chronos_secrets.cli.session import Session
@@ -140,7 +140,7 @@ def _rotate(session: Session, jobs: Sequence[Job], wish: Wish, *, quiet: bool) -
     several = len(jobs) > 1
     made = [_with_engine(session, job, wish, several=several) for job in jobs]
     acting = [(job, engine) for job, engine in made if engine is not None]
-    if acting and not wish.yes and rotating.has_person():
+    if acting and not wish.yes and prompts.has_person():
         _ask([line for job, engine in acting for line in _plan(session, job.row, engine)])
     results = []
     for job, engine in made:
@@ -202,7 +202,7 @@ def _undo(session: Session, name: str, how: str, *, yes: bool, as_json: bool) ->
         act, journal = engine.rollback if how == "rollback" else engine.abandon, engine.journal()
         if not (journal and journal.under_way):
             act()  # raises why not: there is nothing to be asked about, and nothing that stopped
-        if not yes and rotating.has_person():
+        if not yes and prompts.has_person():
             _ask(_undo_lines(session, row, how))
         result = _carried_out(session, row, engine, act)
     return _show([result], as_json=as_json)

@@ -1,14 +1,13 @@
 """What joins a rotation to the rest: its target, the destinations, the audit log, and the one lock."""
 
 import contextlib
-import hashlib
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chronos_secrets.cli import memory, trust
+from chronos_secrets.cli import memory, prompts, trust
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Busy, ChronosError, EntryMissing, Refused
 from chronos_secrets.inventory.model import LOCAL, Credential, Destination
@@ -16,6 +15,7 @@ from chronos_secrets.review import rotations
 from chronos_secrets.review.rotations import Stop
 from chronos_secrets.rotation.courses import COURSES
 from chronos_secrets.systems import files
+from chronos_secrets.vault import store
 
 if TYPE_CHECKING:
     from chronos_secrets.pgbackrest.runner import Runner
@@ -28,7 +28,7 @@ _SECTIONS = {"aws-access-key": "cloud", "postgres-password": "postgres"}  # wher
 
 def require_unasked(session: Session) -> None:
     """Raises Refused where there is nobody to ask and this machine does not say that it rotates by itself."""
-    if session.settings.rotates_here or has_person():
+    if session.settings.rotates_here or prompts.has_person():
         return
     config, project = session.settings.config.value, session.settings.project
     raise Refused(
@@ -36,11 +36,6 @@ def require_unasked(session: Session) -> None:
         details=[f"to let it: rotate_here = true below [{project}] in {config}"],
         hint="the same command with --yes    (this once)",
     )
-
-
-def has_person() -> bool:
-    """Whether somebody sits at the terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def require_trusted(session: Session, rows: Sequence[Credential], *, named: Iterable[str]) -> None:
@@ -69,7 +64,8 @@ def require_trusted(session: Session, rows: Sequence[Credential], *, named: Iter
 def only_one(session: Session) -> Iterator[None]:
     """One rotation at a time of one vault on this machine, for the block. Raises Busy at once, and Refused."""
     real = os.path.realpath(session.settings.vault_path)
-    path = session.settings.locks / f"rotate-{hashlib.sha256(os.fsencode(real)).hexdigest()[:32]}"
+    vault = store.lock_file(session.settings.locks, Path(real))
+    path = vault.with_name(f"rotate-{vault.name}")
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(files.lock(path, wait=0))

@@ -1,13 +1,12 @@
 """`trust`, and the question that commands ask before they use what nobody on this machine has accepted yet."""
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
-from chronos_secrets.cli import memory, output
+from chronos_secrets.cli import memory, output, prompts
 from chronos_secrets.cli.command import with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, Refused
@@ -128,7 +127,7 @@ def _path(session: Session) -> Path:
 def _ask(grown: Sequence[Grown], *, shown: bool = False) -> None:
     """Ask a person once. Raises Refused for a no, and where nobody can answer."""
     lines = [] if shown else _lines(grown)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not prompts.has_person():
         raise Refused(_FURTHER, details=lines, hint="chronos-secrets trust    (shows it and asks; --yes for scripts)")
     if lines:
         output.say("\n".join([f"{_FURTHER}:", *(f"  {line}" for line in lines)]))

@@ -24,7 +24,6 @@ from chronos_secrets.secret import Secret
 from chronos_secrets.systems import files
 from chronos_secrets.vault.entries import Attribute, Entry
 
-ROTATED_ATTRIBUTE = "chronos.rotated"
 BY_US, BY_HAND = "rotated by this tool", "changed by hand in KeePassXC"
 EXPIRY_ATTRIBUTE = "chronos.expires"
 """The expiry that we wrote ourselves; any other one was set by a person or an issuer."""
@@ -191,7 +190,7 @@ def _read(text: str) -> Journal | None:
 
 def _recorded(entry: Entry) -> Rotated | None:
     try:
-        return Rotated(date.fromisoformat(entry.plain(ROTATED_ATTRIBUTE)), BY_US)
+        return Rotated(date.fromisoformat(entry.plain(journals_of.ROTATED)), BY_US)
     except ValueError:
         return None  # absent, or written by somebody who meant something else
 

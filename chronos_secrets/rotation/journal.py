@@ -19,6 +19,8 @@ from chronos_secrets.vault.entries import PENDING, PREVIOUS, Entry
 __all__ = ["ATTRIBUTE", "PENDING", "PREVIOUS", "Found", "Journal", "Phase", "decode", "encode", "latest", "of"]
 
 ATTRIBUTE = "chronos.rotation"
+ROTATED = "chronos.rotated"
+"""The attribute with the day of the last rotation."""
 
 
 class Phase(StrEnum):

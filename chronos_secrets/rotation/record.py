@@ -16,14 +16,12 @@ from chronos_secrets.errors import ChronosError, Refused, VaultChanged, VaultLoc
 from chronos_secrets.inventory.model import Credential, FieldPlace
 from chronos_secrets.render.values import Values, field_value
 from chronos_secrets.rotation import journal as journals
-from chronos_secrets.rotation.journal import PENDING, PREVIOUS, Found, Journal
+from chronos_secrets.rotation.journal import PENDING, PREVIOUS, ROTATED, Found, Journal
 from chronos_secrets.rotation.target import Material
 from chronos_secrets.secret import Secret
 from chronos_secrets.vault.entries import Attribute, Entry, is_passing
 from chronos_secrets.vault.store import Vault
 
-ROTATED = "chronos.rotated"
-"""The attribute with the day of the last rotation."""
 _TRIES = 5  # a person saves now and then; a program that saves again and again would hold us up for ever
 _EMPTY = Secret("")
 

@@ -49,7 +49,7 @@ class Closing:
 
     def close(self) -> None:
         """End it, wherever it is."""
-        raise NotImplementedError
+        raise NotImplementedError  # each says how; `abc` would be one more import
 
 
 class Process(Closing):

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -268,11 +269,10 @@ def _standby(birds: Database) -> Iterator[int]:
 # --- a server that lets anything in -----------------------------------------------------------------------------------
 
 
-class Careless:
-    """A server that asks for a password and takes any, as PAM or LDAP can be made to; or, `unasked`, asks for none."""
+class Listener(ABC):
+    """A server of our own on loopback, which answers one client after the other."""
 
-    def __init__(self, *, unasked: bool = False) -> None:
-        self._unasked = unasked
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -283,6 +283,22 @@ class Careless:
                 talk, _ = self._listener.accept()
                 with talk, contextlib.suppress(OSError, struct.error):
                     self._answer(talk)
+
+    @abstractmethod
+    def _answer(self, talk: socket.socket) -> None:
+        """Serve one client until it, or we, have had enough."""
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+class Careless(Listener):
+    """A server that asks for a password and takes any, as PAM or LDAP can be made to; or, `unasked`, asks for none."""
+
+    def __init__(self, *, unasked: bool = False) -> None:
+        self._unasked = unasked
+        super().__init__()
 
     def _answer(self, talk: socket.socket) -> None:
         asked = talk.recv(65536)
@@ -303,10 +319,6 @@ class Careless:
                 return
             begin = b"C" + struct.pack("!I", 10) + b"BEGIN\0"
             talk.sendall((begin if b"BEGIN" in said else row) + ready)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 @pytest.mark.parametrize(
@@ -342,21 +354,16 @@ def test_an_old_password_that_still_works_is_said(wren: Wren):
 # --- a network that breaks --------------------------------------------------------------------------------------------
 
 
-class Cutter:
+class Cutter(Listener):
     """A way to the database that is cut at what the client says with `word` in it: before, or when it is answered."""
 
     def __init__(self, port: int, word: bytes, *, answered: bool) -> None:
         self._target, self._word, self._answered = port, word, answered
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                talk, _ = self._listener.accept()
-                with talk, socket.create_connection(("127.0.0.1", self._target)) as server:
-                    self._carry(talk, server)
+    def _answer(self, talk: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target)) as server:
+            self._carry(talk, server)
 
     def _carry(self, talk: socket.socket, server: socket.socket) -> None:
         while True:
@@ -371,10 +378,6 @@ class Cutter:
                     if self._answered:
                         server.recv(65536)
                     return
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import chronos_secrets
 from chronos_secrets.cli.main import COMMANDS, root
-from tests.support import reference
+from tests.support import chronos, reference
 
 PACKAGE = Path(chronos_secrets.__file__).parent
 
@@ -128,6 +128,20 @@ def test_the_root_answers_help_without_importing_a_command_or_a_heavy_library():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert root.name == "root"
+
+
+def test_due_imports_nothing_that_opens_a_vault_or_makes_a_copy():
+    import subprocess
+    import sys
+
+    unneeded = ["pykeepass", "lxml", "argon2", "chronos_secrets.cli.trust", "chronos_secrets.vault.copies.copying"]
+    program = (
+        f"import sys\nfrom chronos_secrets.cli.main import run\nrun(['due', '--inventory', {str(chronos.INVENTORY)!r}])\n"
+        f"sys.exit(' '.join(name for name in {unneeded} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "vault copy" in done.stdout
 
 
 def test_the_version_is_answered_before_click_is_imported():

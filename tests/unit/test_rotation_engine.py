@@ -20,7 +20,7 @@ from chronos_secrets.inventory.model import FieldPlace, Interval
 from chronos_secrets.rotation import journal as journals
 from chronos_secrets.rotation.journal import Journal, Phase
 from chronos_secrets.secret import Secret
-from chronos_secrets.vault.entries import Attribute, Entries
+from chronos_secrets.vault.entries import Attribute, Entries, Entry
 from tests.support.imagined import PLACES, Cut, Imagined, Paper, PowerCut, Traits, World
 
 IAM = Traits(issues=True, overlaps=True, soaks=True)
@@ -687,16 +687,22 @@ def _lose(world: World, older) -> None:
         })  # fmt: skip
 
 
+def _with_one_item(entries: Entries, world: World) -> Entry:
+    """The entry, with the last item of its history alone."""
+    entry = entries.at(world.entry_path)
+    assert entry
+    history = entry.element.find("History")
+    history[:] = list(history)[-1:]
+    return entry
+
+
 def test_a_rotation_that_lost_a_merge_is_known_by_what_it_kept_where_the_history_is_short():
     world = World(IAM)
     before = copy.deepcopy(world.vault.saved)
     world.run()
     _lose(world, before)
     with world.vault.elsewhere() as entries:
-        entry = entries.at(world.entry_path)
-        assert entry
-        history = entry.element.find("History")
-        history[:] = list(history)[-1:]
+        _with_one_item(entries, world)
     world.until_quiet()
     assert world.current != world.first
     assert world.target.honours(world.current)
@@ -732,10 +738,7 @@ def test_a_value_of_a_persons_own_beats_a_rotation_that_had_ended():
     world.run()
     _lose(world, before)
     with world.vault.elsewhere() as entries:
-        entry = entries.at(world.entry_path)
-        assert entry
-        history = entry.element.find("History")
-        history[:] = list(history)[-1:]
+        entry = _with_one_item(entries, world)
         entries.change(entry, now=world.now, fields={"Password": Attribute(Secret("typed by hand"))}, remember=False)
     assert world.engine().advance().done == ()
     assert world.current["secret"] == Secret("typed by hand")

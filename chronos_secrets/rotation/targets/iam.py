@@ -162,7 +162,7 @@ class IamKeys(Target):
     def _settle(self, journal: Journal) -> None:
         """Look at the keys until one shows up that was not there before: IAM's list may be some seconds behind."""
         for _ in range(self._patience.looks):
-            time.sleep(self._patience.settle)
+            time.sleep(self._patience.settle)  # no API of IAM says when its list is up to date
             if any(each.id not in journal.before for each in self._listed()):
                 return
 

@@ -49,7 +49,7 @@ class Proof:
                     raise self._in_vain(key, error, at) from error
             if wait == patience.first:
                 self._say(f"waiting until AWS {at} takes the key {short(key)} of {self._whose.name} ...")
-            time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
+            time.sleep(max(0.0, min(wait, deadline - time.monotonic())))  # no API says when a key is known
             wait = min(2 * wait, patience.most)
 
     def _in_vain(self, key: str, error: TargetFailed, at: str) -> TargetFailed | Incomplete:

@@ -11,7 +11,6 @@ PROBES = "chronos-probe/"
 """Where in the bucket a key is proven, outside of every repository: each user has one object there, named after it."""
 
 ID, SECRET = "access_key_id", "secret_access_key"
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class Patience(NamedTuple):
@@ -68,8 +67,7 @@ class Service(NamedTuple):
 
 def place(cloud: Cloud, *, endpoint: str | None = None, ca_bundle: str | None = None) -> Place:
     """Where the inventory's AWS is; a URL that this machine's settings name comes first."""
-    theirs = None if cloud.endpoint.endswith(_AMAZON) else f"https://{cloud.endpoint}"
-    return Place(cloud.region, endpoint or theirs, ca_bundle)
+    return Place(cloud.region, endpoint or cloud.api, ca_bundle)
 
 
 def service(row: Credential, cloud: Cloud, account: Secret | None) -> Service:
