@@ -164,6 +164,17 @@ def test_a_program_need_not_read_its_input(host):
     assert host.run(("true",), stdin=bytes(3_000_000), timeout=60) == Ran(0, b"", b"")
 
 
+@pytest.mark.parametrize("program", ["true", "no-such-program"])
+def test_input_that_is_left_is_taken_all_the_same(program):
+    """Podman, cut off while it hands input on, may forget the last of the output: nothing is ever cut off."""
+    line = wire.opening((program,), {}, timeout=60, mark="mark")
+    with subprocess.Popen(
+        wire.BOOTSTRAP, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as shell:
+        assert shell.stdin is not None
+        shell.stdin.write(line + bytes(3_000_000))  # raises BrokenPipeError where nobody takes it
+
+
 def test_arguments_arrive_as_they_are(host):
     said = sh(host, r"""for each; do printf '%s\0' "$each"; done""", *NASTY)
     assert said.out.split(b"\0")[:-1] == [os.fsencode(each) for each in NASTY]
