@@ -28,6 +28,7 @@ from chronos_secrets.systems.hosts import Container, CutOff, Host, Local, Ran, S
 from tests.support.containers import Engine, require_root
 from tests.support.programs import require
 from tests.support.sshd import Sshd
+from tests.support.targets import free_port
 
 pytestmark = pytest.mark.xdist_group("hosts")
 
@@ -839,15 +840,15 @@ def test_a_read_only_mount_names_the_place_outside(world, outside):
 
 def test_a_port_that_the_engines_host_can_have_is_known(world, outside):
     assert Container("db", inside=outside).publishes(5432), "its network is the host's"
-    rootfs = ("--rootfs", str(world.engine.rootfs), "sleep", "3600")
-    world.engine("run", "-d", "--name", "shut", "--network=none", *rootfs)
-    world.engine("run", "-d", "--name", "open", "-p", "127.0.0.1:15432:5432", *rootfs)
+    rootfs, port = ("--rootfs", str(world.engine.rootfs), "sleep", "3600"), free_port()
     try:
+        world.engine("run", "-d", "--name", "shut", "--network=none", *rootfs)
+        world.engine("run", "-d", "--name", "open", "-p", f"127.0.0.1:{port}:5432", *rootfs)
         assert not Container("shut", inside=outside).publishes(5432)
         published = Container("open", inside=outside)
-        assert (published.publishes(15432), published.publishes(5432)) == (True, False)
+        assert (published.publishes(port), published.publishes(5432)) == (True, False)
     finally:
-        world.engine("rm", "-f", "-t", "0", "shut", "open")
+        world.engine("rm", "-f", "--ignore", "-t", "0", "shut", "open")
 
 
 def test_a_path_on_no_volume_is_said_not_to_last(world, outside):
