@@ -3,11 +3,13 @@
 `Engine.folder` holds the program `docker`, which is podman with a storage of its own; put it first in PATH.
 """
 
+import contextlib
 import os
 import resource
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 from tests.support.programs import require
 
+_PATIENCE = 30.0  # seconds
 _CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}", "nproc={nproc}"]
@@ -77,6 +80,35 @@ class Engine:
             self("rm", "-f", "-t", "0", "-v", name)
         for leftover in self("ps", "-aq").split():
             self("rm", "-f", "-t", "0", "-v", leftover)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait for the engine's own cleaners, which outlive its commands, and unmount what they left.
+
+        A folder that something is mounted in cannot be removed.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while _works_in(self.folder):
+            assert time.monotonic() < deadline, "the engine does not come to an end"
+            time.sleep(0.02)
+        for mounted in _mounted_below(self.folder):
+            subprocess.run(("umount", "-l", mounted), check=False)
+
+
+def _works_in(folder: Path) -> bool:
+    """Whether a process was started with a path in the folder."""
+    mark = f"{folder}/".encode()
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if mark in each.read_bytes():
+                return True
+    return False
+
+
+def _mounted_below(folder: Path) -> list[str]:
+    """The mount points in a folder, the innermost first."""
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return sorted((each for each in points if each.startswith(f"{folder}/")), key=len, reverse=True)
 
 
 def _limit(name: str) -> str:
