@@ -1,30 +1,18 @@
 """The command line's root: lazy commands, and the one place where a failure becomes words and an exit status."""
 
 import contextlib
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from chronos_secrets import __version__
 from chronos_secrets.cli import ARGUMENTS, PATH, PROGRAM, output
+from chronos_secrets.cli.lazy import Lazy, LazyGroup
 from chronos_secrets.errors import ChronosError, Exit, UsageError
 from chronos_secrets.settings import Flags
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-
-class Lazy(NamedTuple):
-    """A command that is imported when it is called: where it is, and its line in `--help`."""
-
-    place: str
-    help: str
-
 
 COMMANDS = {
     "init": Lazy("vault:init", "Make the vault from an inventory, or an inventory from a vault."),
@@ -45,39 +33,16 @@ COMMANDS = {
     "redact": Lazy("scan:redact", "Mask the secrets in a stream."),
     "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
+    "backup": Lazy("backup:backup", "Run, watch, restore and prove the database backups."),
     "emergency": Lazy("emergency:emergency", "Make the sheet for the safe, and prove that it works."),
     "config": Lazy("config:config", "Say where things are on this machine."),
     "completion": Lazy("completion:completion", "Make a shell complete commands, options and ids."),
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are named in a table and imported only when they run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name].place.split(":")
-        command: click.Command = getattr(importlib.import_module(f"chronos_secrets.cli.{module}"), attribute)
-        return command
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
-        """The names that begin so, from the table: a shell that asks for names must not wait for imports."""
-        from click.shell_completion import CompletionItem
-
-        names = [CompletionItem(name, help=lazy.help) for name, lazy in COMMANDS.items() if name.startswith(incomplete)]
-        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 1 the answer is no, 2 usage, 3 a file you edit is wrong, 4 vault, 5 refused, "
     "6 busy, 7 a target failed, 8 incomplete: run again.",

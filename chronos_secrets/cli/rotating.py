@@ -208,19 +208,12 @@ def _backup_holds(session: Session, users: Sequence[str]) -> bool:
 
 
 def _pgbackrest(session: Session, destination: str) -> "Runner":
-    from chronos_secrets.pgbackrest.runner import Runner
+    from chronos_secrets.cli.backup import place
 
-    section, file = session.inventory.pgbackrest, session.inventory.destinations[destination]
+    section = session.inventory.pgbackrest
     if section is None:
         raise AssertionError("the inventory was checked")
-    path = file.path if file.is_remote else str(session.inventory.locate(file.path, home=session.home))
-    return Runner(
-        session.host(section.host),
-        config=path,
-        stanza=section.stanza,
-        render=f"chronos-secrets render {destination}",
-        user=(file.owner or "").partition(":")[0] or None,
-    )
+    return place.runner(session, section, session.inventory.destinations[destination])
 
 
 def known_here(session: Session, credential: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from chronos_secrets.errors import ChronosError, TargetFailed
 from chronos_secrets.pgbackrest import failures, info
+from chronos_secrets.pgbackrest.account import as_account
 from chronos_secrets.pgbackrest.binary import masked
 from chronos_secrets.pgbackrest.failures import Remedy
 from chronos_secrets.secret import Secret
@@ -20,15 +21,6 @@ _IO_TIMEOUT = 10  # seconds without a byte; with its own default it tries a clos
 _CONFIG_LIMIT = 1024 * 1024  # bytes of a configuration that is read for masking
 _NO_PROGRAM = 127  # a shell's status
 _DIED = 128  # and more: by a signal
-
-# The database lets in its own account only, by the name of who asks: root is refused (27). Where a host has no
-# runuser, it has su.
-_AS = """\
-command -v "$2" >/dev/null || exit 127
-[ "$(id -un)" = "$1" ] && { shift; exec "$@"; }
-command -v runuser >/dev/null && { user=$1; shift; exec runuser -u "$user" -- "$@"; }
-user=$1; shift; exec su -s /bin/sh "$user" -c 'exec "$0" "$@"' -- "$@"
-"""
 
 
 class PgBackRestFailed(TargetFailed):
@@ -81,7 +73,7 @@ class Runner:
 
     def _argv(self, command: str, *options: str) -> tuple[str, ...]:
         argv = (PROGRAM, f"--config={self._config}", f"--stanza={self._stanza}", *options, command)
-        return ("sh", "-c", _AS, "sh", self._user, *argv) if self._user else argv
+        return as_account(argv, self._user)
 
     def by_hand(self, command: str, *options: str) -> str:
         """The command that a person pastes on this machine to run the same. For hints."""

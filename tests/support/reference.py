@@ -65,8 +65,10 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         assert command is not None, name
         yield f"chronos-secrets {name}", command
         if isinstance(command, click.Group):
-            for inner in sorted(command.commands):
-                yield f"chronos-secrets {name} {inner}", command.commands[inner]
+            for inner in sorted(command.list_commands(context)):
+                found = command.get_command(context, inner)
+                assert found is not None, inner
+                yield f"chronos-secrets {name} {inner}", found
 
 
 def _commands() -> Iterator[str]:

@@ -1,0 +1,48 @@
+"""The database, asked where it runs: psql through its own socket, as pgBackRest itself connects. No password is needed.
+
+What is asked here needs no vault: settings, the archiver, how far it is. Passwords and roles are systems/postgres.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from chronos_secrets.errors import TargetFailed
+from chronos_secrets.pgbackrest import failures
+from chronos_secrets.pgbackrest.account import as_account
+from chronos_secrets.systems.hosts import Host
+
+PROGRAM = "psql"
+_TIMEOUT = 30.0  # seconds for one question
+
+
+class Server:
+    """A running server on a host. `socket` is the folder of its socket; None is what its programs take for granted."""
+
+    def __init__(
+        self, host: Host, *, account: str | None, role: str, database: str, port: int, socket: str | None = None
+    ) -> None:
+        self._host, self._account = host, account
+        where = (f"--host={socket}",) if socket else ()
+        self._argv = (PROGRAM, *where, f"--port={port}", f"--username={role}", f"--dbname={database}",
+                      "--no-psqlrc", "--no-password", "--csv", "--tuples-only", "--set=ON_ERROR_STOP=1")  # fmt: skip
+
+    def ask(self, *statements: str, timeout: float = _TIMEOUT) -> list[list[str]]:
+        """Run statements, each in a transaction of its own; the rows of all, as text ("" for NULL).
+
+        They are no secret, and hold none. Raises TargetFailed with what the server says.
+        """
+        argv = as_account((*self._argv, "--file=-"), self._account)
+        ran = self._host.run(argv, stdin=";\n".join((*statements, "")).encode(), timeout=timeout)
+        if ran.status != 0:
+            raise TargetFailed(f"the database on {self._host.name} does not answer: {_said(ran.err)}")
+        return list(csv.reader(io.StringIO(ran.out.decode(errors="replace"))))
+
+    def by_hand(self, statement: str) -> str:
+        """The command that a person pastes on this machine to ask the same."""
+        return self._host.paste(as_account((*self._argv[:-4], f"--command={statement}"), self._account))
+
+
+def _said(err: bytes) -> str:
+    lines: Sequence[str] = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+    return failures.shown(lines[0] if lines else "it said nothing")
