@@ -34,6 +34,7 @@ COMMANDS = {
     "hook": Lazy("hook:hook", "Scan before every commit and push."),
     "vault": Lazy("vault:vault", "Look after the vault file itself."),
     "backup": Lazy("backup:backup", "Run, watch, restore and prove the database backups."),
+    "cloud": Lazy("cloud:cloud", "Make and audit the bucket of the backups and its user."),
     "emergency": Lazy("emergency:emergency", "Make the sheet for the safe, and prove that it works."),
     "config": Lazy("config:config", "Say where things are on this machine."),
     "completion": Lazy("completion:completion", "Make a shell complete commands, options and ids."),
