@@ -10,6 +10,8 @@ import pytest
 from chronos_secrets.vault.kdf import Kdf
 from tests.support.vaults import CHEAP
 
+pytest_plugins = ("tests.support.backup_hosts", "tests.support.drills")  # worlds that test modules share
+
 _REMOVED = ("CHRONOS_", "AWS_", "GIT_", "DOTENV", "PGPASS", "DBUS_", "SSH_AUTH_SOCK")
 _FOLDERS = {
     "HOME": "",

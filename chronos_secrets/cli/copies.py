@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import click
 
-from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, standings, trust
+from chronos_secrets.cli import PATH, choices, copying, memory, output, prompts, saving, standings, trust
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.copying import Outcome
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import ChronosError, Exit, Refused, UsageError, VaultLocked, VaultMissing, VaultUnreadable
 from chronos_secrets.inventory.model import Copy
 from chronos_secrets.report import copies as report
+from chronos_secrets.report import prometheus
 from chronos_secrets.review.copies import where
 from chronos_secrets.systems import files
 from chronos_secrets.vault.copies import catalogue, places, pruning, verifying
@@ -49,19 +50,25 @@ def copy(session: Session, names: tuple[str, ...], *, as_json: bool) -> Exit:
 @click.command(short_help="List the copies of the vault.")
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=choices.copies)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with each copy.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "prometheus"]), help="How to print the answer.")
+@click.option("--output", "target", metavar="FILE", type=PATH, help="Write the metrics to FILE.")
 @with_session
-def copies(session: Session, name: str | None, *, as_json: bool) -> None:
+def copies(session: Session, name: str | None, *, as_json: bool, form: str | None, target: str | None) -> None:
     """List the places and the newest copy in each, or every copy in the place NAME.
 
     Needs no password. PASSWORD says whether the copy opens with the vault's present password or with an older one.
     """
+    if target is not None and (as_json or form != "prometheus"):
+        raise UsageError("--output goes with --format prometheus", hint="for the others: > FILE")
     rows = _chosen(session, (name,) if name else ())
     found, away = _looked_at(session, rows)
     shown = [each for each in standings.all_of(session, found) if each.row in rows]
     now, zone = session.now(), session.zone
-    if as_json:
+    if as_json or form == "json":
         told = [report.place_json(each, away.get(each.row.id), where(each.row)) for each in shown]
         output.document("vault copies", {"places": told})
+    elif form == "prometheus":
+        saving.hand_over(prometheus.copies(shown, project=session.inventory.project, now=now), target, saving.METRICS)
     elif name is not None:
         lines = [report.copy_line(shown[0], each, zone) for each in reversed(shown[0].records)]
         output.rows(report.COPY_HEADERS, lines, empty=f"no copy is known in {name}")

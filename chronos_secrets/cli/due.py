@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import click
 
-from chronos_secrets.cli import choices, memory, output
+from chronos_secrets.cli import PATH, choices, memory, output
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, UsageError
@@ -21,11 +21,15 @@ from chronos_secrets.systems.history import Event
 RUNNABLE = frozenset({
     ("check",), ("check", "--offline"), ("check", "--live"), ("doctor",), ("render",), ("render", "--check"),
     ("rotate", "--due"), *(("rotate", each) for each in choices.GROUPS),
+    ("backup", "status"), ("backup", "configure", "--check"), ("backup", "check"), ("backup", "verify"),
+    ("backup", "logs", "--errors"), *(("backup", each) for each in ("full", "diff", "incr")),
     ("emergency", "sheet"), ("emergency", "verify"), ("emergency", "drill"),
+    ("backup", "drill"),
     ("vault", "upgrade"), ("vault", "copy"), ("vault", "copies"), ("vault", "verify"), ("vault", "verify", "--all"),
 })  # fmt: skip
 """The command lines of tasks that this version has; a task with another one is shown as ticked by hand."""
-_FORMATS = ("table", "json", "markdown", "ics")
+_TO_FILE = ("html", "prometheus")
+_FORMATS = ("table", "json", "markdown", "ics", *_TO_FILE)
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]  # as click's own types are written
@@ -59,18 +63,22 @@ class Days(click.ParamType):  # type: ignore[type-arg]  # as click's own types a
 @click.option("--unlock", is_flag=True, help="Open the vault, instead of going by what was last seen in it.")
 @click.option("--write-expiry", is_flag=True, help="Write the due dates into the vault, where KeePassXC shows them.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="table", help="How to print the answer.")
+@click.option("--output", "target", metavar="FILE", type=PATH, help="Write the html page or the metrics to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @opens_vault
 @with_session
 def due(
     session: Session, *, today: date | None, within: int | None, fail_on: str | None, unlock: bool,
-    write_expiry: bool, form: str, as_json: bool,
+    write_expiry: bool, form: str, target: str | None, as_json: bool,
 ) -> Exit:  # fmt: skip
     """Say what is due: credentials to rotate, tasks to do, copies to make, with what to do about each.
 
     Needs no password: it goes by the days that were seen when the vault was last open. Exit status 1 if anything is
     due, overdue, expired, stuck or unknown.
     """
+    form = "json" if as_json else form
+    if target is not None and form not in _TO_FILE:
+        raise UsageError("--output goes with --format html or prometheus", hint="for the others: > FILE")
     today = today or session.today
     if unlock or write_expiry or session.password_given:
         session.vault  # noqa: B018  opening it refreshes what is remembered
@@ -78,15 +86,18 @@ def due(
         session.vault.require_writable()
     dates = memory.dates(session)
     known, also = dates.known if dates else {}, _copies(session, today) + _emergency(session, today)
+    also += _backups(session, today) + _timers(session)
     waiting = rotations.waiting(rotations.load_stops(memory.stops_path(session)))
     found = review.rows(
         session.inventory, known, memory.ticks_now(session), today, RUNNABLE, waiting=waiting, also=also
     )
     if write_expiry:
         memory.write_expiry(session, found)
-    shown = found if within is None else review.within(found, within)
-    _print(session, shown, today, "json" if as_json else form)
-    if dates is None or not session.vault_is_open:
+    if form in _TO_FILE:
+        _hand_over(session, found, today, within=within, form=form, target=target)
+    else:
+        _print(session, found if within is None else review.within(found, within), today, form)
+    if form != "prometheus" and (dates is None or not session.vault_is_open):
         output.say(_age(dates.at if dates else None, session.now()))
     return Exit.NO if review.demands(found, also=State(fail_on) if fail_on else None) else Exit.OK
 
@@ -169,12 +180,50 @@ def _emergency(session: Session, today: date) -> list[review.Row]:
     return sheet.rows(session.inventory, memory.ticks_now(session), memory.dates(session), last, today)
 
 
+def _timers(session: Session) -> list[review.Row]:
+    """Whether the timers of this machine run, by what it remembers of them."""
+    if session.inventory.timers is None:
+        return []
+    from chronos_secrets.review import timers
+    from chronos_secrets.timers import record
+
+    known = record.load(session.settings.state_folder / record.FILE)
+    return timers.rows(session.inventory, known, session.now())
+
+
+def _backups(session: Session, today: date) -> list[review.Row]:
+    """How the database's backups and their drills stand, by what this machine saw of them."""
+    section = session.inventory.pgbackrest
+    if section is None or section.objectives is None:
+        return []
+    from chronos_secrets.cli.backup import seen
+    from chronos_secrets.review import backup_rows, drills
+
+    last = seen.load(session.settings.state_folder)
+    found = backup_rows.rows(session.inventory, last, session.now())
+    return found + drills.rows(session.inventory, memory.ticks_now(session), today)
+
+
 def _local(at: datetime, zone: tzinfo) -> str:
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _subject(event: Event) -> str:
     return event.subject + "".join(f"  {key}: {value}" for key, value in event.detail.items())
+
+
+def _hand_over(
+    session: Session, rows: list[review.Row], today: date, *, within: int | None, form: str, target: str | None
+) -> None:
+    """What may become a file: the page, and the metrics of all rows."""
+    from chronos_secrets.cli import reviewing, saving
+
+    if form == "prometheus":
+        saving.hand_over(reviewing.metrics(session, rows), target, saving.METRICS)
+        return
+    saving.hand_over(reviewing.page(session, rows, today, within), target, saving.PAGE)
+    if target is not None:
+        output.result(f"made {target}")
 
 
 def _print(session: Session, rows: list[review.Row], today: date, form: str) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "due": Lazy("due:due", "Say what is due: credentials to rotate, tasks to do."),
     "done": Lazy("due:done", "Tick tasks off."),
     "history": Lazy("due:history", "Print what this tool did on this machine."),
+    "schedule": Lazy("schedule:schedule", "Install and watch what runs by itself: backups, due, rotations, copies."),
     "rotate": Lazy("rotate:rotate", "Replace credentials where they are honoured, without an outage."),
     "render": Lazy("render:render", "Write the files that are made from the vault."),
     "run": Lazy("run:run", "Run a program with values from the vault in its environment."),

@@ -89,6 +89,18 @@ def rehearse(session: Session, names: Sequence[str]) -> None:
     destinations.rehearse(plans)
 
 
+def drifted(session: Session, name: str) -> Plan | None:
+    """What a destination is to become where it is not that yet, as `render --check` finds it; None where it is.
+
+    Trust is the caller's business. Its host is looked at before the vault is opened. Raises what `render` raises.
+    """
+    draft = session.draft(session.inventory.destinations[name])
+    place = _places(session, [draft], None)[name]
+    plan = _plan(session, draft, place, None)
+    refuse_faulty(plan, session.inventory)
+    return plan if plan.drifted else None
+
+
 def deliver(session: Session, names: Sequence[str]) -> None:
     """Write these destinations with what the vault holds now, and run the commands that follow them.
 

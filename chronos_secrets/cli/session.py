@@ -172,6 +172,10 @@ class Session:
                 self._hosts[name] = Ssh(row.ssh or name, sudo=row.sudo)
         return self._hosts[name]
 
+    def stand_in(self, name: str, host: "Host") -> None:
+        """Let a host of the inventory be reached in another way from now on, as a stopped container must be."""
+        self._hosts[name] = host
+
     def open(self, settings: Settings) -> "Vault":
         """Open the vault that `settings` name, with the first password there is: given, remembered, typed."""
         return self._open(settings, ask_keyring=True).vault

@@ -386,6 +386,13 @@ class BackupSchedule(NamedTuple):
     incr: str | None
     timezone: str
     host: str
+    by: str = "systemd"  # or cron
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """The cron line of each type of backup that is started, full first."""
+        lines = {"full": self.full, "diff": self.diff, "incr": self.incr}
+        return {type_: line for type_, line in lines.items() if line is not None}
 
 
 class Objectives(NamedTuple):
@@ -395,6 +402,17 @@ class Objectives(NamedTuple):
     rto: timedelta | None
     full_age: timedelta | None
     drill: Interval | None
+
+
+class DrillPlace(NamedTuple):
+    """Where a restore is proved: a host, the destination that pgBackRest reads there, and a folder with room.
+
+    None for host and config: those that backups are made with.
+    """
+
+    host: str | None
+    config: str | None
+    path: str
 
 
 class PgBackRest(NamedTuple):
@@ -407,6 +425,7 @@ class PgBackRest(NamedTuple):
     schedule: BackupSchedule | None
     archive_timeout: timedelta | None
     objectives: Objectives | None
+    drill: DrillPlace
 
 
 class AccountFrom(NamedTuple):
@@ -465,6 +484,7 @@ class Cloud(NamedTuple):
     bucket: Bucket
     lifecycle: Lifecycle | None
     accepted: tuple[Accepted, ...]
+    drill_user: CloudUser | None = None  # may read only
 
     @property
     def api(self) -> str | None:
@@ -478,6 +498,28 @@ class Scan(NamedTuple):
     known: str  # optional or required
     secret: tuple[str, ...] = ()  # "credential.field", or "attr:NAME" of every entry: known values, though identifiers
     allow: Mapping[str, str] = MappingProxyType({})  # credential: why its values may stand in files
+
+
+class Timer(NamedTuple):
+    """When this program runs by itself on the operator's machine: five cron fields, in the inventory's timezone."""
+
+    at: str
+    notify: tuple[tuple[str, ...], ...] = ()  # commands that are given what `due` says
+
+
+class Timers(NamedTuple):
+    """What runs by itself on the operator's machine."""
+
+    by: str  # systemd or cron
+    due: Timer | None
+    rotate: Timer | None
+    copies: Timer | None
+
+    @property
+    def jobs(self) -> dict[str, Timer]:
+        """The timers that there are, by the name of what they run."""
+        jobs = {"due": self.due, "rotate": self.rotate, "copies": self.copies}
+        return {name: timer for name, timer in jobs.items() if timer is not None}
 
 
 class Task(NamedTuple):
@@ -509,6 +551,7 @@ class Inventory(NamedTuple):
     cloud: Cloud | None
     scan: Scan
     tasks: dict[str, Task]
+    timers: Timers | None = None
 
     @property
     def folder(self) -> Path:

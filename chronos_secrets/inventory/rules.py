@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from chronos_secrets.inventory import model
+from chronos_secrets.inventory import firings, model
 from chronos_secrets.inventory.model import Credential, Destination, Inventory
 from chronos_secrets.inventory.nodes import Node, Row, Table, Wrong, nearest, shown
 
@@ -50,6 +50,7 @@ def check(inventory: Inventory, places: Places) -> None:
     _check_sections(inventory, places)
     _check_scan(inventory, places)
     _check_tasks(inventory, places)
+    firings.check(inventory, places)
 
 
 def _known(node: Node, known: Collection[str], noun: str, name: str, where: str) -> None:
@@ -103,6 +104,8 @@ def _host_references(inventory: Inventory) -> Iterator[tuple[tuple[str, ...], st
         yield ("pgbackrest", "host"), inventory.pgbackrest.host
         if inventory.pgbackrest.schedule:
             yield ("pgbackrest", "schedule", "host"), inventory.pgbackrest.schedule.host
+        if inventory.pgbackrest.drill.host:
+            yield ("pgbackrest", "drill", "host"), inventory.pgbackrest.drill.host
 
 
 _COPY_KEYS = {"folder": {"path"}, "usb": {"path", "volume"}, "rclone": {"remote"}}
@@ -241,15 +244,23 @@ def _check_place(
 
 def _check_sections(inventory: Inventory, places: Places) -> None:
     if inventory.pgbackrest:
-        config, node = inventory.pgbackrest.config, places.at("pgbackrest", "config")
-        _known(node, inventory.destinations, "destination", config, "config of pgbackrest")
-        if inventory.destinations[config].dialect != "pgbackrest":
-            raise Wrong(node, f"config of pgbackrest is destination {config}, whose dialect is not pgbackrest")
+        _check_config(inventory, inventory.pgbackrest.config, places, "pgbackrest")
+        if inventory.pgbackrest.drill.config:
+            _check_config(inventory, inventory.pgbackrest.drill.config, places, "pgbackrest", "drill")
     if inventory.cloud:
         account = inventory.cloud.account
         _check_field(inventory, places, ("cloud", "account"), account, where="account of cloud", key="credential")
         _check_lifecycle(inventory.cloud, places)
         _check_prefixes(inventory.cloud, inventory.pgbackrest, places)
+        _check_drill_user(inventory.cloud, places)
+
+
+def _check_config(inventory: Inventory, config: str, places: Places, *section: str) -> None:
+    node = places.at(*section, "config")
+    where = f"config of {' of '.join(reversed(section))}"
+    _known(node, inventory.destinations, "destination", config, where)
+    if inventory.destinations[config].dialect != "pgbackrest":
+        raise Wrong(node, f"{where} is destination {config}, whose dialect is not pgbackrest")
 
 
 def _check_lifecycle(cloud: model.Cloud, places: Places) -> None:
@@ -270,9 +281,18 @@ def _check_prefixes(cloud: model.Cloud, pgbackrest: model.PgBackRest | None, pla
     if pgbackrest is None:
         return
     objects = pgbackrest.repo.path.strip("/") + "/"
-    if not objects.startswith(cloud.user.prefixes):
-        message = "prefixes of user of cloud do not reach the path of the pgbackrest repo"
-        raise Wrong(places.at("cloud", "user", "prefixes"), message, f"add {objects}")
+    for key, user in (("user", cloud.user), ("drill_user", cloud.drill_user)):
+        if user is not None and not objects.startswith(user.prefixes):
+            message = f"prefixes of {key} of cloud do not reach the path of the pgbackrest repo"
+            raise Wrong(places.at("cloud", key, "prefixes"), message, f"add {objects}")
+
+
+def _check_drill_user(cloud: model.Cloud, places: Places) -> None:
+    """It is a user of its own, or it could do what the other may."""
+    for key in ("name", "policy"):
+        if cloud.drill_user is not None and getattr(cloud.drill_user, key) == getattr(cloud.user, key):
+            node = places.at("cloud", "drill_user", key)
+            raise Wrong(node, f"{key} of drill_user of cloud is that of its user; choose another")
 
 
 def _check_scan(inventory: Inventory, places: Places) -> None:

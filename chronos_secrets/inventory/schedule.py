@@ -136,15 +136,28 @@ def standing(credential: Credential, known: Known | None, today: date) -> Standi
     * Recovery codes are due, too, when fewer are left than the row's `least`, whatever the calendar says.
     """
     known = known or _NOTHING
-    last = known.rotated
-    if last is None and credential.rotated:
-        last = Rotated(credential.rotated, FROM_INVENTORY)
-    day, origin = last or (None, None)
+    day, origin = _last(credential, known) or (None, None)
     state, due, clause = _judged(credential, known, day, today)
     if credential.kind == "recovery-codes":
         state, clause = _counted(credential, known.codes, state, clause)
     rule = _words(credential.rule)
     return Standing(credential.id, state, due, day, origin, rule, clause, _days(due, today))
+
+
+def expiry(credential: Credential, known: Known | None, today: date) -> date | None:
+    """The last day on which a credential's secret works, as far as somebody wrote one down."""
+    known = known or _NOTHING
+    last = _last(credential, known)
+    return _expiry(credential, known, last.day if last else None, today)
+
+
+def occurrences(task: Task, after: date, until: date) -> list[date]:
+    """The days of a task's calendar after a day, up to another, whether or not it is done on them."""
+    index, day, found = (_index(task, after) + 1 if after >= task.start else 0), after, []
+    while day < (following := _occurrence(task, index)) <= until:
+        day, index = following, index + 1
+        found.append(day)
+    return found
 
 
 def task_standing(task: Task, done: date | None, today: date) -> Standing:
@@ -173,6 +186,12 @@ def repeated(name: str, last: date | None, every: Interval, lead: Interval, toda
         state = _dated(due, lead, today, State.OK)
         clause = _clause(state, due, what)
     return Standing(name, state, due, last, FROM_TICK if last else None, f"every {every}", clause, _days(due, today))
+
+
+def _last(credential: Credential, known: Known) -> Rotated | None:
+    if known.rotated is None and credential.rotated:
+        return Rotated(credential.rotated, FROM_INVENTORY)
+    return known.rotated
 
 
 def _days(due: date | None, today: date) -> int | None:

@@ -288,6 +288,7 @@ BACKUP_SCHEDULE = Record(
     Field("incr", Cron(), "when incremental backups start", None),
     Field("timezone", Timezone(), "timezone of these times", "UTC", otherwise="UTC"),
     Field("host", HOST, "host whose timer starts them"),
+    Field("by", Choice("systemd", "cron"), "what starts them there", "systemd"),
 )
 
 OBJECTIVES = Record(
@@ -298,6 +299,16 @@ OBJECTIVES = Record(
     Field("drill", Interval(), "a restore is proved at least this often", None),
 )
 
+DRILL_FOLDER = "/var/tmp"  # noqa: S108  each drill makes a private folder of its own in it
+_AS_BACKUPS = "as the backups"
+DRILL = Record(
+    model.DrillPlace,
+    Field("host", HOST, f"where a restore is proved: {HOST_DOC}", None, otherwise=_AS_BACKUPS),
+    Field("config", DESTINATION, "id of what is read there; its key need only read", None, otherwise=_AS_BACKUPS),
+    Field("path", RemotePath(), "folder there with room for the whole database", DRILL_FOLDER),
+)
+_USUAL_DRILL = model.DrillPlace(None, None, DRILL_FOLDER)
+
 PGBACKREST = Record(
     model.PgBackRest,
     Field("stanza", Name("a stanza", "main"), "name of the stanza"),
@@ -307,6 +318,7 @@ PGBACKREST = Record(
     Field("schedule", BACKUP_SCHEDULE, "when backups run", None),
     Field("archive_timeout", Duration(), "a WAL segment is archived at least this often", None),
     Field("objectives", OBJECTIVES, "what the backups promise", None),
+    Field("drill", DRILL, "where restores are proved", _USUAL_DRILL, otherwise=_AS_BACKUPS),
 )
 
 ACCOUNT = Record(
@@ -338,9 +350,9 @@ LIFECYCLE = Record(
         "deep_archive", DaysOrNever(), "age at which they move to Deep Archive; no restore is quick from there", None
     ),
     Field("expire", DaysOrNever(), "age at which they are deleted", None),
-    Field("noncurrent", DaysOrNever(), "how long overwritten and deleted objects are kept", None),
-    Field("incomplete_uploads", DaysOrNever(), "age at which unfinished uploads are deleted", None),
-    Field("min_size", Size(), "smaller objects stay where they are", None),
+    Field("noncurrent", DaysOrNever(), "how long overwritten and deleted objects are kept", 30, otherwise="30 days"),
+    Field("incomplete_uploads", DaysOrNever(), "age at which unfinished uploads are deleted", 7, otherwise="7 days"),
+    Field("min_size", Size(), "smaller objects stay where they are", 512 * 1024, otherwise="512 KiB"),
 )
 
 ACCEPTED = Record(
@@ -359,8 +371,9 @@ CLOUD = Record(
     Field("admin_profile", Name("a profile", "admin"), "AWS profile of the person who administers", None),
     Field("user", CLOUD_USER, "the service account of the backups"),
     Field("bucket", BUCKET, "the bucket and what must hold for it"),
-    Field("lifecycle", LIFECYCLE, "when objects move or go; what is not named never does", None),
+    Field("lifecycle", LIFECYCLE, "when objects move or go", None),
     Field("accepted", ListOf(ACCEPTED), "findings of the audit that are accepted", ()),
+    Field("drill_user", CLOUD_USER, "a user that may only read, for drills", None),
 )
 
 SCAN = Record(
@@ -378,6 +391,26 @@ TASKS = Record(
     Field("run", Argv(), "first words of the command that ticks it", None, otherwise="ticked by done ID"),
     Field("owner", Text(), "who does it", None, otherwise="the file's owner"),
     keyed=True,
+)
+
+AT = "when it runs, in the inventory's timezone"
+NOTIFY = ListOf(Argv(), "a list of commands such as [[program, argument]]")
+
+TIMERS = Record(
+    model.Timers,
+    Field("by", Choice("systemd", "cron"), "what starts them: timers of systemd --user, or your crontab", "systemd"),
+    Field(
+        "due",
+        Record(
+            model.Timer,
+            Field("at", Cron(), AT),
+            Field("notify", NOTIFY, "commands that are given what is due on their standard input", ()),
+        ),
+        "runs due, and tells whoever is to know",
+        None,
+    ),
+    Field("rotate", Record(model.Timer, Field("at", Cron(), AT)), "runs rotate --due", None),
+    Field("copies", Record(model.Timer, Field("at", Cron(), AT)), "runs vault copy", None),
 )
 
 HOST_ID = Id(frozenset({model.LOCAL}), "the name of this machine")
@@ -399,6 +432,7 @@ INVENTORY = Record(
     Field("cloud", CLOUD, "where the backups are stored", None),
     Field("scan", SCAN, "the scanner", model.Scan("optional"), otherwise="known: optional"),
     Field("tasks", MapOf(Id(), TASKS, "task"), "recurring work that is no rotation", {}),
+    Field("timers", TIMERS, "what runs by itself on the operator's machine", None),
 )
 
 

@@ -26,6 +26,7 @@ class Remedy(Enum):
     START = "let pgbackrest run again"
     CLOCK = "look at the clock of the host"
     WAIT = "look what is running"
+    ROOM = "make room on the disk"
 
 
 class Failure(NamedTuple):
@@ -76,6 +77,7 @@ FAILURES = (
     Failure((LOCKED,), "", "another command of pgbackrest is at work on the stanza", Remedy.WAIT),
     Failure((38,), "", "the database is running"),
     Failure((40,), "", "the folder is not empty"),
+    Failure((64,), "", "a file cannot be written; its disk may be full", Remedy.ROOM),  # it does not tell why
     Failure((62,), "", "pgbackrest was told to stop", Remedy.START),
     Failure((63,), "", "it was ended from outside"),
     Failure((68,), "", "the database's archive_command does not call pgbackrest"),

@@ -4,21 +4,28 @@ What it does is its own affair, so `run` takes any of its commands; what is comm
 what its failures mean, and that nothing secret that it says is repeated.
 """
 
+import re
 from collections.abc import Sequence
+from typing import ClassVar
 
-from chronos_secrets.errors import ChronosError, TargetFailed
+from chronos_secrets.errors import ChronosError, Exit, TargetFailed
 from chronos_secrets.pgbackrest import failures, info
 from chronos_secrets.pgbackrest.account import as_account
+from chronos_secrets.pgbackrest.archive import RepoFile, parse_listing
 from chronos_secrets.pgbackrest.binary import masked
 from chronos_secrets.pgbackrest.failures import Remedy
+from chronos_secrets.pgbackrest.info import Stanza
 from chronos_secrets.secret import Secret
-from chronos_secrets.systems.hosts import Host, Ran
+from chronos_secrets.systems.hosts import Hear, Host, Ran
 
 PROGRAM = "pgbackrest"
 _QUESTION_TIMEOUT = 120.0  # seconds for a command that only looks
 _CHECK_TIMEOUT = 240.0  # seconds: a WAL segment is sent, for which the database has a minute
 _IO_TIMEOUT = 10  # seconds without a byte; with its own default it tries a closed port for many minutes
 _CONFIG_LIMIT = 1024 * 1024  # bytes of a configuration that is read for masking
+_LISTING_TIMEOUT = 1800.0  # seconds: a bucket gives a thousand names at a time
+_DEFAULT = re.compile(r"^(current|default): (.+)$", re.MULTILINE)
+_ARCHIVED = re.compile(r"WAL segment ([0-9A-F]{24}) successfully archived to")
 _NO_PROGRAM = 127  # a shell's status
 _DIED = 128  # and more: by a signal
 
@@ -31,6 +38,13 @@ class PgBackRestFailed(TargetFailed):
         self.status = status
 
 
+class AtWork(PgBackRestFailed):
+    """Another command of pgBackRest holds the lock of the stanza."""
+
+    exit: ClassVar[Exit] = Exit.BUSY
+    code: ClassVar[str] = "busy"
+
+
 class Runner:
     """pgBackRest on one host, for one stanza.
 
@@ -41,28 +55,74 @@ class Runner:
     def __init__(self, host: Host, *, config: str, stanza: str, render: str, user: str | None = None) -> None:
         self._host, self._config, self._stanza, self._user, self._render = host, config, stanza, user, render
 
-    def run(self, command: str, *options: str, timeout: float) -> Ran:
+    @property
+    def stanza(self) -> str:
+        """The name of the stanza."""
+        return self._stanza
+
+    def run(self, command: str, *options: str, timeout: float, hear: Hear | None = None) -> Ran:
         """Run a command of pgBackRest; what it printed. `options` hold no secret: it refuses them there anyway (31).
 
-        Raises PgBackRestFailed where it fails, CutOff where the time runs out, TargetFailed where it cannot be started.
+        `hear` hears it as it comes; see Host.run.
+        Raises PgBackRestFailed where it fails (AtWork where another one holds the lock), CutOff where the time runs
+        out, TargetFailed where it cannot be started.
         """
-        ran = self._host.run(self._argv(command, *options), timeout=timeout)
+        ran = self._host.run(self.argv(command, *options), timeout=timeout, hear=hear)
         if ran.status != 0:
             raise self._failure(command, ran)
         return ran
 
-    def check(self) -> None:
-        """Make sure that the repository can be read, and that a WAL segment of the database gets there.
+    def check(self) -> str | None:
+        """Make sure that the repository can be read, and that a WAL segment of the database gets there: its name.
 
         The segment is sent by the database itself, with the configuration that its archive_command names. That this
-        one may write is therefore not proven. Raises what `run` raises.
+        one may write is therefore not proven. None where a release does not tell the name. Raises what `run` raises.
         """
-        self.run("check", f"--io-timeout={_IO_TIMEOUT}", timeout=_CHECK_TIMEOUT)
+        options = (f"--io-timeout={_IO_TIMEOUT}", "--log-level-console=info")
+        said = self.run("check", *options, timeout=_CHECK_TIMEOUT).out.decode(errors="replace")
+        found = _ARCHIVED.search(said)
+        return found[1] if found else None
 
     def info(self) -> info.Stanza:
         """What there is. A repository that cannot be read is a result, too: see its code. Raises what `run` raises."""
         ran = self.run("info", "--output=json", f"--io-timeout={_IO_TIMEOUT}", timeout=_QUESTION_TIMEOUT)
         return info.parse(ran.out, self._stanza)
+
+    def unreadable(self, found: Stanza) -> TargetFailed | None:
+        """What is wrong where `info` could not read a repository, or has lost the stanza; None where it could."""
+        for repo in found.repos:
+            if repo.code == info.OTHER:
+                meant = failures.explain_message(repo.message)
+                which = f" {repo.key}" if len(found.repos) > 1 else ""
+                return TargetFailed(
+                    f"repository{which} of {self._stanza} cannot be read from {self._host.name}: {meant.sentence}",
+                    hint=self._remedy(meant.remedy, "check"),
+                    details=self._details(repo.message, whole=True),
+                )
+        if found.code in (info.NO_DATA, info.OTHER_DATABASE, info.OTHER):
+            return TargetFailed(f"{self._stanza}: {info.STATES[found.code]}", hint=self.by_hand("info"))
+        return None
+
+    def repo_ls(self, path: str) -> list[RepoFile]:
+        """All files below a path of the repository ("archive/STANZA", say), named from there. Raises what `run` raises.
+
+        With several repositories it is the first one that is looked at, as every command here does.
+        """
+        ran = self.run("repo-ls", "--output=json", "--recurse", path, timeout=_LISTING_TIMEOUT)
+        return parse_listing(ran.out)
+
+    def repo_get(self, path: str) -> bytes:
+        """A small file of the repository, as text of its own (decrypted). Raises what `run` raises."""
+        return self.run("repo-get", path, timeout=_QUESTION_TIMEOUT).out
+
+    def setting(self, option: str, command: str = "backup") -> str | None:
+        """What an option is for a command there, by file, environment or default; None where nothing sets it.
+
+        Only for what is no secret: those it shows as stars. Raises what `run` raises.
+        """
+        said = self.run("help", command, option, timeout=_QUESTION_TIMEOUT).out.decode(errors="replace")
+        found = dict(_DEFAULT.findall(said))
+        return found.get("current") or found.get("default")
 
     def backup_runs(self) -> bool:
         """Whether a backup or an expire runs on the host now; also where pgBackRest is too old to tell.
@@ -71,14 +131,24 @@ class Runner:
         """
         return self.info().backup_runs is not False
 
-    def _argv(self, command: str, *options: str) -> tuple[str, ...]:
-        argv = (PROGRAM, f"--config={self._config}", f"--stanza={self._stanza}", *options, command)
+    def argv(self, command: str, *words: str) -> tuple[str, ...]:
+        """What runs a command there as the account; `words` are its options, and what it is about."""
+        argv = (PROGRAM, f"--config={self._config}", f"--stanza={self._stanza}", command, *words)
         return as_account(argv, self._user)
 
     def by_hand(self, command: str, *options: str) -> str:
         """The command that a person pastes on this machine to run the same. For hints."""
         argv = (PROGRAM, f"--config={self._config}", f"--stanza={self._stanza}", *options, command)
         return self._host.paste(("runuser", "-u", self._user, "--", *argv) if self._user else argv)
+
+    def masked(self, text: str) -> str:
+        """Text that pgBackRest wrote, without any value of the configuration. Raises TargetFailed where it is not to be
+        had for comparison.
+        """
+        content = self._host.read(self._config, _CONFIG_LIMIT)
+        if content is None:
+            raise TargetFailed(f"{self._config} is not on {self._host.name}", hint=self._render)
+        return masked(text, Secret(content))
 
     def _failure(self, command: str, ran: Ran) -> TargetFailed:
         said = (ran.err + b"\n" + ran.out).decode(errors="surrogateescape")
@@ -94,7 +164,8 @@ class Runner:
             )
         meant = failures.explain(ran.status, said)
         how = f"died of signal {ran.status - _DIED}" if ran.status > _DIED else f"failed with status {ran.status}"
-        return PgBackRestFailed(
+        kind = AtWork if ran.status == failures.LOCKED else PgBackRestFailed
+        return kind(
             f"pgbackrest {command} on {self._host.name} {how}: {meant.sentence}",
             status=ran.status,
             hint=self._remedy(meant.remedy, command),
@@ -109,9 +180,10 @@ class Runner:
             Remedy.START: self.by_hand("start"),
             Remedy.CLOCK: self._host.paste(("date", "-u")),
             Remedy.WAIT: self.by_hand("info"),
+            Remedy.ROOM: self._host.paste(("df", "-h")),
         }[remedy]
 
-    def _details(self, said: str) -> list[str]:
+    def _details(self, said: str, *, whole: bool = False) -> list[str]:
         """Its own words, without any value of the configuration; none where that cannot be had for comparison."""
         try:
             content = self._host.read(self._config, _CONFIG_LIMIT)
@@ -120,4 +192,5 @@ class Runner:
         if content is None:
             return []
         conf = Secret(content)
-        return [failures.shown(masked(line, conf)) for line in failures.last_words(said)]
+        lines = said.splitlines()[:1] if whole else failures.last_words(said)
+        return [failures.shown(masked(line, conf)) for line in lines]

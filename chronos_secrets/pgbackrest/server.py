@@ -14,6 +14,7 @@ from chronos_secrets.systems.hosts import Host
 
 PROGRAM = "psql"
 _TIMEOUT = 30.0  # seconds for one question
+_NO_MATTER = ("could not change directory", "psql: warning:")  # where the caller's folder is closed to the account
 
 
 class Server:
@@ -35,14 +36,17 @@ class Server:
         argv = as_account((*self._argv, "--file=-"), self._account)
         ran = self._host.run(argv, stdin=";\n".join((*statements, "")).encode(), timeout=timeout)
         if ran.status != 0:
-            raise TargetFailed(f"the database on {self._host.name} does not answer: {_said(ran.err)}")
+            raise TargetFailed(f"the database on {self._host.name} does not answer: {said(ran.err)}")
         return list(csv.reader(io.StringIO(ran.out.decode(errors="replace"))))
 
     def by_hand(self, statement: str) -> str:
         """The command that a person pastes on this machine to ask the same."""
-        return self._host.paste(as_account((*self._argv[:-4], f"--command={statement}"), self._account))
+        argv = (*self._argv[:-5], f"--command={statement}")
+        return self._host.paste(("runuser", "-u", self._account, "--", *argv) if self._account else argv)
 
 
-def _said(err: bytes) -> str:
-    lines: Sequence[str] = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
+def said(err: bytes) -> str:
+    """What one of the database's programs complains of, in a line."""
+    told = err.decode(errors="replace").splitlines()
+    lines: Sequence[str] = [line for line in told if line.strip() and not line.startswith(_NO_MATTER)]
     return failures.shown(lines[0] if lines else "it said nothing")

@@ -41,7 +41,7 @@ class Used(NamedTuple):
     credentials: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    sections: tuple[str, ...] = ()  # of the inventory: postgres, pgbackrest, cloud
+    sections: tuple[str, ...] = ()  # of the inventory: see SECTIONS
 
 
 class Accepted(NamedTuple):
@@ -62,7 +62,7 @@ def everything(inventory: Inventory) -> Used:
     """All that an inventory names."""
     return Used(
         tuple(inventory.destinations), tuple(inventory.credentials), tuple(inventory.vault.copies),
-        tuple(inventory.hosts), tuple(each for each in SECTIONS if getattr(inventory, each) is not None),
+        tuple(inventory.hosts), tuple(each for each in SECTIONS if _SECTIONS[each](inventory) != _ABSENT),
     )  # fmt: skip
 
 
@@ -167,6 +167,10 @@ def _hosts_of(inventory: Inventory, sections: Iterable[str]) -> Iterator[str]:
         yield inventory.postgres.host
     if "pgbackrest" in sections and inventory.pgbackrest is not None:
         yield inventory.pgbackrest.host
+        if inventory.pgbackrest.drill.host:
+            yield inventory.pgbackrest.drill.host
+    if "schedule" in sections and inventory.pgbackrest is not None and inventory.pgbackrest.schedule is not None:
+        yield inventory.pgbackrest.schedule.host
 
 
 def _postgres(inventory: Inventory) -> str:
@@ -181,7 +185,9 @@ def _pgbackrest(inventory: Inventory) -> str:
     row = inventory.pgbackrest
     if row is None:
         return _ABSENT
-    return f"is the stanza {row.stanza} on {row.host}, by the file of {row.config}"
+    drill = f", proved on {row.drill.host or row.host}" if row.drill.host or row.drill.config else ""
+    drill += f" by the file of {row.drill.config}" if row.drill.config else ""
+    return f"is the stanza {row.stanza} on {row.host}, by the file of {row.config}{drill}"
 
 
 def _cloud(inventory: Inventory) -> str:
@@ -192,16 +198,38 @@ def _cloud(inventory: Inventory) -> str:
     admin = f", as the profile {row.admin_profile}" if row.admin_profile else ""
     account = f"the account {row.account.credential}.{row.account.field}"
     where = row.api or f"AWS in {row.region}"
-    return f"is {where}{admin}, {account}, the user {row.user.name} and the bucket {row.bucket.name}"
+    users = f"the user {row.user.name}{f', {row.drill_user.name} for drills,' if row.drill_user else ''}"
+    return f"is {where}{admin}, {account}, {users} and the bucket {row.bucket.name}"
+
+
+def _schedule(inventory: Inventory) -> str:
+    """What is started on the database's host, as root."""
+    section = inventory.pgbackrest
+    if section is None or section.schedule is None:
+        return _ABSENT
+    row = section.schedule
+    times = ", ".join(f"{type_} at {line}" for type_, line in row.starts.items())
+    return f"starts backups of {section.stanza} by {row.by} of {row.host}: {times} ({row.timezone})"
+
+
+def _timers(inventory: Inventory) -> str:
+    """What is started here without anybody who is asked, and who is told of what is due."""
+    if inventory.timers is None:
+        return _ABSENT
+    told = [f"{name} at {timer.at}" for name, timer in inventory.timers.jobs.items()]
+    told += [f"runs {shlex.join(argv)}" for timer in inventory.timers.jobs.values() for argv in timer.notify]
+    return f"starts by {inventory.timers.by}: {', '.join(told) or 'nothing'}"
 
 
 _SECTIONS: Mapping[str, Callable[[Inventory], str]] = {
     "postgres": _postgres,
     "pgbackrest": _pgbackrest,
     "cloud": _cloud,
+    "schedule": _schedule,
+    "timers": _timers,
 }
 SECTIONS = tuple(_SECTIONS)
-"""The sections of the inventory that say where something is asked."""
+"""The sections of the inventory that say where something is asked or started."""
 
 
 def _copy(inventory: Inventory, row: Copy, home: Path) -> str:

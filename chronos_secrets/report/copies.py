@@ -16,6 +16,15 @@ def count(number: int) -> str:
     return f"{number} {'copy' if number == 1 else 'copies'}"
 
 
+def age(made: datetime, now: datetime) -> str:
+    """How long ago something was made, in its largest unit."""
+    seconds = (now - made).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "new" if seconds > -60 else "future"
+
+
 def stamp(record: Record | None, zone: tzinfo) -> str:
     """When a copy was made, in the project's time."""
     return record.made.astimezone(zone).strftime("%Y-%m-%d %H:%M") if record else "-"
@@ -32,8 +41,8 @@ def outcome(made: Any) -> str:
 def place_line(held: Any, away: str | None, now: datetime, zone: tzinfo) -> tuple[str, ...]:
     """One place: its newest copy, and what there is to say of the others."""
     newest = held.newest
-    day, age = (f"{newest.made.astimezone(zone):%Y-%m-%d}", _age(newest.made, now)) if newest else ("-", "-")
-    return held.row.id, day, age, _verified(newest, zone), _password(held, newest), _state(held, away, zone)
+    day, old = (f"{newest.made.astimezone(zone):%Y-%m-%d}", age(newest.made, now)) if newest else ("-", "-")
+    return held.row.id, day, old, _verified(newest, zone), _password(held, newest), _state(held, away, zone)
 
 
 def copy_line(held: Any, record: Record, zone: tzinfo) -> tuple[str, ...]:
@@ -103,14 +112,6 @@ def _password(held: Any, record: Record | None) -> str:
 
 def _entries(record: Record | None) -> str:
     return str(record.facts.entries) if record and record.facts else "?"
-
-
-def _age(made: datetime, now: datetime) -> str:
-    seconds = (now - made).total_seconds()
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "new" if seconds > -60 else "future"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -3,22 +3,15 @@
 Whatever is not marked as HTML here is text, and stays text: a title may be `<script>`.
 """
 
-import html
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from chronos_secrets.report.markup import Html, escaped, joined, tag
+
 _PAGE = Path(__file__).with_name("sheet.html")
-
-
 _LEGIBLE = "Not joined up; 0 with a stroke, to tell it from O; 1, l and I apart; each space as a gap of its own."
-
-
-class Html(str):
-    """Markup of our own making."""
-
-    __slots__ = ()
 
 
 def page(sheet: Any) -> str:
@@ -28,15 +21,15 @@ def page(sheet: Any) -> str:
         _head(sheet, title), _password(), _vault(sheet), _places(sheet), _way_back(sheet), *_papers(sheet.papers),
         _holders(sheet.holders), _afterwards(),
     )  # fmt: skip
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(title=_escaped(title), body="\n".join(parts))
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(title=escaped(title), body="\n".join(parts))
 
 
 def _head(sheet: Any, title: str) -> Html:
     made = f"Sheet number {sheet.number}, made on {sheet.day}. It replaces those with a lower number: destroy them."
-    return _joined(
-        _tag("h1", title),
-        _tag("p", made),
-        _tag(
+    return joined(
+        tag("h1", title),
+        tag("p", made),
+        tag(
             "p",
             "Who has this paper, filled in, and one copy of the vault has everything. Print it on a printer that you "
             "trust, fill it in by hand, put it into a safe. Never photograph it; never type a password into this file.",
@@ -45,10 +38,10 @@ def _head(sheet: Any, title: str) -> Html:
 
 
 def _password() -> Html:
-    return _tag(
+    return tag(
         "div",
-        _tag("h2", "Master password"),
-        _tag("p", _LEGIBLE, cls="quiet"),
+        tag("h2", "Master password"),
+        tag("p", _LEGIBLE, cls="quiet"),
         _line(wide=True),
         _line(wide=True),
         cls="boxed",
@@ -65,7 +58,7 @@ def _vault(sheet: Any) -> Html:
         ("Password since", str(sheet.key_changed) if sheet.key_changed else "not known when this was made"),
     ]
     facts += _key_file(machine.key_file)
-    return _joined(_tag("h2", "The vault"), _facts(facts), *_key_lines(machine.key_file))
+    return joined(tag("h2", "The vault"), _facts(facts), *_key_lines(machine.key_file))
 
 
 def _key_file(found: Any) -> list[tuple[str, str]]:
@@ -82,54 +75,54 @@ def _key_lines(found: Any) -> list[Html]:
 
 
 def _places(sheet: Any) -> Html:
-    kept = [_tag("li", _tag("b", place.id), ": ", place.where, *_more(place.more)) for place in sheet.places]
-    addresses = [_tag("li", f"{name}: ", _tag("code", address)) for name, address in sheet.machine.remotes]
-    listed = _tag("ul", *kept) if kept else _tag("p", "None: the inventory names no copies.")
-    return _joined(
-        _tag("h2", "Where copies of the vault are"),
+    kept = [tag("li", tag("b", place.id), ": ", place.where, *_more(place.more)) for place in sheet.places]
+    addresses = [tag("li", f"{name}: ", tag("code", address)) for name, address in sheet.machine.remotes]
+    listed = tag("ul", *kept) if kept else tag("p", "None: the inventory names no copies.")
+    return joined(
+        tag("h2", "Where copies of the vault are"),
         listed,
         _line("Where the drives are kept, and any other copy"),
-        _tag("h2", "Where the inventory is"),
-        _tag("p", "It says what there is and where it goes, and holds no secret: ", _tag("code", str(sheet.inventory))),
-        _tag("ul", *addresses) if addresses else _line("No repository is known; a copy of it lies"),
+        tag("h2", "Where the inventory is"),
+        tag("p", "It says what there is and where it goes, and holds no secret: ", tag("code", str(sheet.inventory))),
+        tag("ul", *addresses) if addresses else _line("No repository is known; a copy of it lies"),
     )
 
 
 def _more(words: Iterable[str]) -> list[Html]:
-    return [_joined(Html("<br>"), _tag("span", each, cls="quiet")) for each in words]
+    return [joined(Html("<br>"), tag("span", each, cls="quiet")) for each in words]
 
 
 def _way_back(sheet: Any) -> Html:
-    return _joined(
-        _tag("h2", "The way back, with KeePassXC alone"),
-        _tag("h3", "In its window"),
-        _tag("ol", *(_step(step) for step in sheet.window)),
-        _tag("h3", "In a terminal (on macOS: shasum -a 256 for sha256sum)"),
-        _tag("ol", *(_step(step) for step in sheet.terminal)),
+    return joined(
+        tag("h2", "The way back, with KeePassXC alone"),
+        tag("h3", "In its window"),
+        tag("ol", *(_step(step) for step in sheet.window)),
+        tag("h3", "In a terminal (on macOS: shasum -a 256 for sha256sum)"),
+        tag("ol", *(_step(step) for step in sheet.terminal)),
     )
 
 
 def _step(step: Any) -> Html:
-    return _tag("li", step.words, *(_tag("pre", command) for command in step.commands))
+    return tag("li", step.words, *(tag("pre", command) for command in step.commands))
 
 
 def _papers(papers: Iterable[Any]) -> list[Html]:
     made = [_paper(each) for each in papers]
-    heading = _joined(
-        _tag("h2", "Not in the vault alone"),
-        _tag("p", "What one needs to get at a copy, or when the vault is lost. Written by hand."),
+    heading = joined(
+        tag("h2", "Not in the vault alone"),
+        tag("p", "What one needs to get at a copy, or when the vault is lost. Written by hand."),
     )
     return [heading, *made] if made else []
 
 
 def _paper(paper: Any) -> Html:
-    purpose = _tag("span", f": {paper.purpose}", cls="purpose") if paper.purpose else ""
-    return _tag("div", _tag("h3", paper.title, purpose), *(_line(label) for label in paper.labels), cls="paper")
+    purpose = tag("span", f": {paper.purpose}", cls="purpose") if paper.purpose else ""
+    return tag("div", tag("h3", paper.title, purpose), *(_line(label) for label in paper.labels), cls="paper")
 
 
 def _holders(holders: Iterable[str]) -> Html:
-    return _joined(
-        _tag("h2", "Holders"),
+    return joined(
+        tag("h2", "Holders"),
         *(_line(holder, "keeps it at", "since") for holder in (*holders, "another holder")),
     )
 
@@ -140,31 +133,15 @@ def _afterwards() -> Html:
         "drill": " opens the newest copy of each place with it: once a year.",
         "sheet": " makes a new sheet: whenever the password, the key file or a place has changed.",
     }
-    told = (_tag("li", _tag("code", f"chronos-secrets emergency {word}"), does) for word, does in steps.items())
-    return _joined(_tag("h2", "Is it still right?"), _tag("ul", *told))
+    told = (tag("li", tag("code", f"chronos-secrets emergency {word}"), does) for word, does in steps.items())
+    return joined(tag("h2", "Is it still right?"), tag("ul", *told))
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> Html:
-    return _tag("dl", *(_joined(_tag("dt", name), _tag("dd", value)) for name, value in rows))
+    return tag("dl", *(joined(tag("dt", name), tag("dd", value)) for name, value in rows))
 
 
 def _line(*labels: str, wide: bool = False) -> Html:
     """A line to write on, with a gap after each label."""
-    gaps = (_tag("span", label, cls="label") + _tag("span", cls="gap") for label in labels or ("",))
-    return _tag("div", *map(Html, gaps), cls="line wide" if wide else "line")
-
-
-def _tag(name: str, *inside: str, cls: str = "") -> Html:
-    attribute = f' class="{cls}"' if cls else ""
-    return Html(f"<{name}{attribute}>{''.join(map(_escaped, inside))}</{name}>")
-
-
-def _joined(*parts: str) -> Html:
-    return Html("".join(map(_escaped, parts)))
-
-
-def _escaped(text: str) -> Html:
-    """Text as HTML shows it; a character that cannot be seen, or that turns the writing around, becomes a ?."""
-    if isinstance(text, Html):
-        return text
-    return Html(html.escape("".join(each if each.isprintable() else "?" for each in text)))
+    gaps = (tag("span", label, cls="label") + tag("span", cls="gap") for label in labels or ("",))
+    return tag("div", *map(Html, gaps), cls="line wide" if wide else "line")

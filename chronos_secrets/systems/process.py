@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,11 @@ from chronos_secrets.systems import files
 
 OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes that a program may print; all of it is held in memory
 
+Hear = Callable[[bytes], None]
+"""Hears what a program prints on standard output, piece by piece; b"" each second in which it prints nothing."""
+
+_HEAD, _TAIL = 65536, 1024 * 1024  # bytes at both ends of the output that are kept where somebody hears it all
+_SILENCE = 1.0  # seconds
 _CHUNK = 65536
 _POLL = 0.1  # seconds between two looks at whether a silent program has ended
 _LAST_WORDS = 1.0  # seconds in which the pipes of an ended program are emptied
@@ -68,12 +73,14 @@ def capture(
     environment: Mapping[str, str | bytes] | None = None,
     timeout: float,
     limit: int = OUTPUT_LIMIT,
+    hear: Hear | None = None,
 ) -> Ran:
     """Run a program and take what it prints; its own failure is a result. `environment` is added to ours.
 
     `after` is what it must print before it is given its input, and the seconds that it may take until then; the
-    time-out begins with the input. It has no terminal. A daemon that it leaves behind is not waited for, even one that
-    keeps its output open.
+    time-out begins with the input. With `hear`, standard output may be endless: only its two ends are kept, and it does
+    not count. It has no terminal. A daemon that it leaves behind is not waited for, even one that keeps its output
+    open.
     Raises TimedOut after `timeout` seconds, and TargetFailed when the program cannot be started or prints more than
     `limit` bytes; it is then killed with all its children, as it is when the caller is interrupted.
     """
@@ -86,7 +93,7 @@ def capture(
     except OSError as error:
         hint = f"command -v {shlex.quote(name)}"
         raise TargetFailed(f"{name} could not be started: {files.reason(error)}", hint=hint) from error
-    exchange = _Exchange(child, stdin, after[0] if after else b"", limit)
+    exchange = _Exchange(child, stdin, after[0] if after else b"", limit, hear)
     try:
         status = exchange.finish(timeout, patience=after[1] if after else timeout)
     except TimeoutError:
@@ -102,7 +109,9 @@ def capture(
 class _Exchange:
     """The talk with a child: its input goes in while its output comes out, so that neither side waits for ever."""
 
-    def __init__(self, child: subprocess.Popen[bytes], stdin: bytes, after: bytes, limit: int) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], stdin: bytes, after: bytes, limit: int, hear: Hear | None
+    ) -> None:
         self.out, self.err = bytearray(), bytearray()
         self._child, self._left, self._room = child, memoryview(stdin), limit
         self._pipes = [pipe for pipe in (child.stdin, child.stdout, child.stderr) if pipe]
@@ -110,7 +119,9 @@ class _Exchange:
         for pipe in self._pipes:
             os.set_blocking(pipe.fileno(), False)
         self._after, self._sending = after, False
-        self._waiting.register(self._pipes[1], selectors.EVENT_READ, lambda: self._read(1, self.out))
+        self._hear, self._heard_at = hear, time.monotonic()
+        taken = self._read_heard if hear else lambda: self._read(1, self.out)
+        self._waiting.register(self._pipes[1], selectors.EVENT_READ, taken)
         self._waiting.register(self._pipes[2], selectors.EVENT_READ, lambda: self._read(2, self.err))
 
     def finish(self, timeout: float, *, patience: float) -> int:
@@ -128,6 +139,8 @@ class _Exchange:
             ready = self._waiting.select(0 if ended else min(left, _POLL))
             for key, _ in ready:
                 key.data()
+            if self._hear and not ended and time.monotonic() - self._heard_at >= _SILENCE:
+                self._tell(b"")
             if ended and (not ready or left <= 0):  # what still holds the pipes is a daemon, not the program
                 break
         try:
@@ -163,6 +176,21 @@ class _Exchange:
         if self._room < 0:
             raise OverflowError
         into += found
+
+    def _read_heard(self) -> None:
+        before = len(self.out)
+        self._read(1, self.out)
+        piece = bytes(self.out[before:])
+        self._room += len(piece)
+        if piece:
+            self._tell(piece)
+        if len(self.out) > _HEAD + 2 * _TAIL:
+            del self.out[_HEAD:-_TAIL]
+
+    def _tell(self, piece: bytes) -> None:
+        self._heard_at = time.monotonic()
+        if self._hear:
+            self._hear(piece)
 
     def _drop(self, number: int) -> None:
         self._waiting.unregister(self._pipes[number])

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks import relay, scanning
+from tests.benchmarks import backups, relay, scanning
 
 TOP = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
@@ -47,7 +47,8 @@ def main() -> None:
     runs = arguments.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
         bench = _prepared(Path(folder))
-        text = "\n".join([*_report(bench, runs), *scanning.report(_scanner(bench), runs)])
+        behind = backups.report(bench.chronos, bench.folder / "backups", runs)
+        text = "\n".join([*_report(bench, runs), *behind, *scanning.report(_scanner(bench), runs)])
     (TOP / "docs/benchmarks.md").write_text(text)
     sys.stdout.write(text)
 

@@ -281,7 +281,7 @@ def test_without_an_inventory_the_machine_itself_is_looked_at(aviary: Aviary):
     assert _wrong(done).startswith("there is no inventory.yaml here or in a folder above\tchronos-secrets init --from")
     assert re.search(r"^ok +programs +git ", done.out, re.MULTILINE)
     assert re.search(r"^ok +keyring", done.out, re.MULTILINE)
-    assert len(_lines(done, "note")) == 5
+    assert len(_lines(done, "note")) == 6
 
 
 def test_an_inventory_that_is_wrong_is_told_with_its_line(aviary: Aviary):

@@ -50,10 +50,10 @@ class Backups:
 
     stanza = STANZA
 
-    def __init__(self, folder: Path, cloud: Cloud) -> None:
-        """`folder` must be short, empty and open to every user."""
+    def __init__(self, folder: Path, cloud: Cloud, *, bucket: str = BUCKET, user: str = USER) -> None:
+        """`folder` must be short, empty and open to every user. `bucket` and `user` are new ones of the cloud."""
         require("pgbackrest")
-        self.folder, self.cloud = folder, cloud
+        self.folder, self.cloud, self.bucket, self.user = folder, cloud, bucket, user
         self.config = folder / "conf" / "pgbackrest.conf"
         self.cipher = secrets.token_hex(16)
         self._who: dict[str, object] = {}
@@ -73,10 +73,14 @@ class Backups:
             "PGBACKREST_START_FAST": "y",
             "PGBACKREST_ARCHIVE_TIMEOUT": "30",
         }
-        cloud.bucket(BUCKET)
-        cloud.user(USER, BUCKET)
-        self.database = Database(folder / "pg")
-        self.data = folder / "pg" / "d"
+        cloud.bucket(bucket)
+        cloud.user(user, bucket)
+        self.start()
+
+    def start(self) -> None:
+        """Make the database, which ships its WAL from its first moment on."""
+        self.database = Database(self.folder / "pg")
+        self.data = self.folder / "pg" / "d"
         self.archive()
         self.database.restart()
 
@@ -109,7 +113,7 @@ class Backups:
     def store(self, key: Key) -> None:
         """Write the configuration with a key, as a person would have."""
         text = _CONF.format(
-            repository=REPOSITORY, bucket=BUCKET, region=REGION, key=key, cipher=self.cipher, stanza=STANZA,
+            repository=REPOSITORY, bucket=self.bucket, region=REGION, key=key, cipher=self.cipher, stanza=STANZA,
             data=self.data, port=self.database.port,
         )  # fmt: skip
         self.write(self.config, text)

@@ -49,6 +49,22 @@ class Page:
         """What a line of script says of the page."""
         return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
+    def prefer(self, scheme: str) -> None:
+        """Show what follows as to somebody who likes it "light" or "dark"."""
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def press(self, key: str) -> None:
+        """Press a key such as "Tab"."""
+        for kind in ("rawKeyDown", "keyUp"):
+            code = {"Tab": 9, "Enter": 13}[key]
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def spoken(self) -> list[tuple[str, str]]:
+        """What a screen reader is told: the role and the name of everything on the page."""
+        nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
+        told = [each for each in nodes if not each["ignored"]]
+        return [(each["role"]["value"], str(each.get("name", {}).get("value", ""))) for each in told]
+
     def pdf(self, size: tuple[float, float]) -> bytes:
         """The page as it is printed."""
         width, height = size

@@ -26,6 +26,7 @@ _QUERY = (
 )
 _S3 = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
 _OBJECTS = {"PUT": "PutObject", "GET": "GetObject", "DELETE": "DeleteObject"}
+_SETTINGS = {"lifecycle", "location", "policy", "publicAccessBlock", "versioning"}  # of a bucket: "PUT ?policy"
 _OF_ONE_LEG = {"connection", "transfer-encoding", "content-length", "date", "server", "expect"}
 _CREATED = re.compile(rb"<AccessKeyId>([^<]+)<")
 _ITS_SECRET = re.compile(rb"<SecretAccessKey>([^<]+)<")
@@ -238,7 +239,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         signed = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", self.headers.get("Authorization", ""))
         key, service = signed.groups() if signed else ("", "")
         form = dict(urllib.parse.parse_qsl(body.decode("latin1"))) if service != "s3" else {}
-        operation = form.get("Action") or _OBJECTS.get(self.command, self.command)
+        setting = urllib.parse.urlsplit(self.path).query.partition("&")[0].rstrip("=")
+        asked = f"{self.command} ?{setting}" if setting in _SETTINGS else _OBJECTS.get(self.command, self.command)
+        operation = form.get("Action") or asked
         return Call(service, operation, key, headers=dict(self.headers.items()))
 
     def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:

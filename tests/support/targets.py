@@ -82,8 +82,8 @@ class Database:
         self.folder, self.port = folder, free_port()
         self._run("initdb", "-D", "d", "-U", "admin", "--no-sync", "--no-instructions", "--locale=C")
         (folder / "d" / "pg_hba.conf").write_text(_RULES)
-        options = f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run("pg_ctl", "-D", "d", "-l", "log", "-w", "-o", options, "start")
+        self._options = f"-p {self.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self._run("pg_ctl", "-D", "d", "-l", "log", "-w", "-o", self._options, "start")
         self.ask("CREATE DATABASE birds")
 
     def _run(self, program: str, *words: str) -> None:
@@ -103,9 +103,10 @@ class Database:
         """A role that may log in with a password."""
         self.ask(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
 
-    def restart(self) -> None:
-        """Start the server anew, for a setting that needs it."""
-        self._run("pg_ctl", "-D", "d", "-l", "log", "-m", "fast", "-w", "restart")
+    def restart(self, options: str | None = None) -> None:
+        """Start the server anew, for a setting that needs it; with more on its command line from now on."""
+        more = () if options is None else ("-o", f"{self._options} {options}")
+        self._run("pg_ctl", "-D", "d", "-l", "log", "-m", "fast", "-w", *more, "restart")
 
     def close(self) -> None:
         self._run("pg_ctl", "-D", "d", "-m", "immediate", "-w", "stop")

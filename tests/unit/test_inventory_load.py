@@ -319,7 +319,7 @@ WORDING = [
     ("every: 1 year", "§evry: 1 year", "unknown key 'evry' in credential db", "did you mean every?"),
     ("project: demo", "project: demo\n§zzz: 1", "unknown key 'zzz' in the inventory",
      "known keys: version, project, timezone, owner, hosts, vault, credentials, destinations, postgres, pgbackrest, cloud, "
-     "scan, tasks"),
+     "scan, tasks, timers"),
     ("version: 1\n", "", "the inventory lacks the key 'version'", "add version: 1"),
     ("  key: {kind: ssh-key, title: The key, ", "  §key: {kind: ssh-key, ", "credential key lacks the key 'title'",
      "add title: some words"),
@@ -508,6 +508,12 @@ CROSS = [
     ("expire: 365 days", "expire: §30 days", "expire of lifecycle must be after the last move, which is at 30 days", None),
     ("min_size: 512 KiB", "min_size: §512 KB", "min_size of lifecycle of cloud must be a size such as 512 KiB, not "
      "'512 KB'", None),
+    ("  lifecycle: {gla", "  drill_user: {name: §pgbackrest-chronos, policy: p, prefixes: [var/]}\n  lifecycle: {gla",
+     "name of drill_user of cloud is that of its user; choose another", None),
+    ("  lifecycle: {gla", "  drill_user: {name: d, policy: §pgbackrest-s3-access, prefixes: [var/]}\n  lifecycle: {gla",
+     "policy of drill_user of cloud is that of its user; choose another", None),
+    ("  lifecycle: {gla", "  drill_user: {name: d, policy: p, prefixes: §[logs/]}\n  lifecycle: {gla",
+     "prefixes of drill_user of cloud do not reach the path of the pgbackrest repo", "add var/lib/pgbackrest/"),
     ("prefixes: [var/lib/pgbackrest/, ", "prefixes: §[",
      "prefixes of user of cloud do not reach the path of the pgbackrest repo", "add var/lib/pgbackrest/"),
     ("[var/lib/pgbackrest/, ", "[§/var/lib/pgbackrest/, ", "item 1 of prefixes of user of cloud must not begin with a "

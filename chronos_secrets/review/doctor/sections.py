@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from chronos_secrets.errors import ChronosError
 from chronos_secrets.review.doctor import (
+    backups,
     copies,
     disk,
     hook,
@@ -48,6 +49,7 @@ SECTIONS: dict[str, Section] = {
     "keepassxc": Section(keepassxc.examine, needs_project=False),
     "keyring": Section(keyring.examine, needs_project=False),
     "hosts": Section(hosts.examine),
+    "backups": Section(backups.examine),
     "hook": Section(hook.examine, needs_project=False),
     "disk": Section(disk.examine),
     "state": Section(state.examine),

@@ -23,7 +23,7 @@ READ_TIMEOUT = 20  # seconds
 TRIES = 4
 
 _WAYS_IN = {"login_session": "login", "aws_access_key_id": "configure", "credential_process": "configure list"}
-_NAMES = {"iam": "IAM", "sts": "STS", "s3": "S3"}
+_NAMES = {"iam": "IAM", "sts": "STS", "s3": "S3", "s3control": "S3", "ec2": "EC2"}
 
 
 class Place(NamedTuple):
@@ -57,7 +57,7 @@ class Clients:
         return f"profile {self._admin.profile}" if self._admin.profile else "the default profile"
 
     def client(self, service: str, *, once: str = "") -> Any:
-        """The client of "iam", "sts" or "s3". One that sends a request `once` says in its user agent why.
+        """The client of a service of `_NAMES`. One that sends a request `once` says in its user agent why.
 
         Raises what `translated` makes of botocore's errors, so call it inside of that.
         """

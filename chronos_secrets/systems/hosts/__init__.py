@@ -8,6 +8,6 @@ from chronos_secrets.systems.hosts.host import Host, Local
 from chronos_secrets.systems.hosts.placing import Placed, Seen
 from chronos_secrets.systems.hosts.ssh import Ssh
 from chronos_secrets.systems.hosts.words import CutOff
-from chronos_secrets.systems.process import Ran
+from chronos_secrets.systems.process import Hear, Ran
 
-__all__ = ["Container", "CutOff", "Host", "Local", "Mount", "Placed", "Ran", "Seen", "Ssh"]
+__all__ = ["Container", "CutOff", "Hear", "Host", "Local", "Mount", "Placed", "Ran", "Seen", "Ssh"]

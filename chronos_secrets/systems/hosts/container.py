@@ -13,10 +13,11 @@ from chronos_secrets.systems.hosts import placing, wire
 from chronos_secrets.systems.hosts.host import NOTHING, Host, Local, Remote, plain, plain_environment
 from chronos_secrets.systems.hosts.placing import Placed, Seen
 from chronos_secrets.systems.hosts.words import last_words
-from chronos_secrets.systems.process import Ran
+from chronos_secrets.systems.process import Hear, Ran
 
 _ROOT = "0"
 _ENGINE_TIMEOUT = 60.0  # seconds for a question to the engine
+_ONE_OFF = "-one-off-"  # between a container's name and some chance, in the name of one like it
 _LASTING = frozenset({"bind", "volume"})
 
 
@@ -132,6 +133,53 @@ class Container(Remote):
         """See Host.read; reads as root of the container."""
         return placing.read(self._for_files(_ROOT), path, limit)
 
+    def is_running(self) -> bool:
+        """Whether its main process runs. Raises TargetFailed."""
+        return bool(self._inspect()["State"].get("Running"))
+
+    def runs_steadily(self) -> bool:
+        """Whether it runs, and the engine's restart policy had no work since it was started. Raises TargetFailed."""
+        facts = self._inspect()
+        return bool(facts["State"].get("Running")) and not facts.get("RestartCount")
+
+    def stop(self, *, timeout: int) -> None:
+        """End its main process as the engine does: asked first, killed after `timeout` seconds. Raises TargetFailed."""
+        self._command("stop", "-t", str(timeout), self._container, timeout=timeout + _ENGINE_TIMEOUT)
+
+    def start(self) -> None:
+        """Start it anew, as it was made. Raises TargetFailed."""
+        self._command("start", self._container, timeout=_ENGINE_TIMEOUT)
+
+    def said(self, lines: int) -> bytes:
+        """The last lines of its log; b"" where the engine keeps none."""
+        ran = self._outside.run((self._engine, "logs", "--tail", str(lines), self._container), timeout=_ENGINE_TIMEOUT)
+        return ran.out + ran.err if ran.status == 0 else b""
+
+    def one_offs(self) -> list[str]:
+        """The names of containers that `one_off` made and that are still there. Raises TargetFailed."""
+        begins = f"{self._container}{_ONE_OFF}"
+        said = self._command("ps", "-a", "--format", "{{.Names}}", timeout=_ENGINE_TIMEOUT).decode(errors="replace")
+        return [name for name in said.split() if name.startswith(begins)]
+
+    def by_engine(self, verb: str, *names: str) -> str:
+        """The command that a person pastes here to let the engine do something with it, or with others. For hints."""
+        return self._outside.paste((self._engine, verb, *(names or (self._container,))))
+
+    def paste_one_off(self, argv: Sequence[str]) -> str:
+        """The command that a person pastes here to run `argv` in a container like this one. For hints."""
+        like = self._like_this(self._inspect(), f"{self._container}{_ONE_OFF}by-hand")
+        return self._outside.paste((*like, "-c", 'exec "$0" "$@"', *argv))
+
+    def _command(self, *words: str, timeout: float) -> bytes:
+        """Run the engine, which must succeed; what it printed."""
+        ran = self._outside.run((self._engine, *words), timeout=timeout)
+        if ran.status != 0:
+            raise TargetFailed(
+                f"{self._engine}{self._where} does not {words[0]} {self._container}: {last_words(ran.err)}",
+                hint=self._outside.paste((self._engine, *words)),
+            )
+        return ran.out
+
     def one_off(
         self,
         argv: Sequence[str],
@@ -139,6 +187,7 @@ class Container(Remote):
         stdin: bytes | Secret = b"",
         environment: Mapping[str, str | Secret] = NOTHING,
         timeout: float,
+        hear: Hear | None = None,
     ) -> Ran:
         """Run a program in a container of its own that is like this one, which may be stopped: the same image,
         volumes, network, user and environment; not its entry point, limits or devices. It is removed afterwards.
@@ -146,7 +195,7 @@ class Container(Remote):
         Otherwise as Host.run.
         """
         facts = self._inspect()
-        name = f"{self._container}-one-off-{secrets.token_hex(4)}"
+        name = f"{self._container}{_ONE_OFF}{secrets.token_hex(4)}"
         own = {key: Secret(value) for key, _, value in (each.partition("=") for each in _strings(facts, "Env"))}
         given = {key: value for key, value in own.items() if wire.is_name(key)} | dict(environment)
         command = self._from_here((*self._like_this(facts, name), *wire.BOOTSTRAP[1:]))
@@ -157,6 +206,7 @@ class Container(Remote):
                 stdin=plain(stdin),
                 environment=plain_environment(given),
                 timeout=timeout,
+                hear=hear,
                 refusal=self._no_one_off,
             )
         except BaseException:

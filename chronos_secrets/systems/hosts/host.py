@@ -13,7 +13,7 @@ from chronos_secrets.systems import process
 from chronos_secrets.systems.hosts import placing, wire
 from chronos_secrets.systems.hosts.placing import Placed, Seen
 from chronos_secrets.systems.hosts.words import CutOff
-from chronos_secrets.systems.process import Ran
+from chronos_secrets.systems.process import Hear, Ran
 
 NOTHING: Mapping[str, str | Secret] = MappingProxyType({})
 
@@ -35,9 +35,11 @@ class Host(ABC):
         stdin: bytes | Secret = b"",
         environment: Mapping[str, str | Secret] = NOTHING,
         timeout: float,
+        hear: Hear | None = None,
     ) -> Ran:
         """Run a program; its own failure is a result, whatever its status (0 to 255; 128 + n for signal n).
 
+        `hear` hears its standard output as it comes; see process.capture for what is then kept of it.
         `environment` is added to what the host gives; neither it nor `stdin` stands in a command line anywhere.
         A daemon that keeps the program's output open may count as the program: redirect it. A program elsewhere does
         not see that we were interrupted; it is ended when its time is over, where the host has a `timeout`.
@@ -84,11 +86,12 @@ class Local(Host):
         stdin: bytes | Secret = b"",
         environment: Mapping[str, str | Secret] = NOTHING,
         timeout: float,
+        hear: Hear | None = None,
     ) -> Ran:
         """See Host.run."""
         try:
             return process.capture(
-                argv, stdin=plain(stdin), environment=plain_environment(environment), timeout=timeout
+                argv, stdin=plain(stdin), environment=plain_environment(environment), timeout=timeout, hear=hear
             )
         except process.TimedOut as error:
             raise CutOff(error.message, hint=error.hint) from error
@@ -116,6 +119,7 @@ class Remote(Host):
         stdin: bytes | Secret = b"",
         environment: Mapping[str, str | Secret] = NOTHING,
         timeout: float,
+        hear: Hear | None = None,
     ) -> Ran:
         """See Host.run."""
         return self.talk(
@@ -124,6 +128,7 @@ class Remote(Host):
             stdin=plain(stdin),
             environment=plain_environment(environment),
             timeout=timeout,
+            hear=hear,
             refusal=self.refusal,
         )
 
@@ -135,13 +140,17 @@ class Remote(Host):
         stdin: bytes,
         environment: Mapping[str, bytes],
         timeout: float,
+        hear: Hear | None = None,
         refusal: Callable[[Ran], TargetFailed],
     ) -> Ran:
         """Run `argv` through `command`, which ends in wire.BOOTSTRAP; `refusal` explains why nothing began."""
         mark, begun_at = secrets.token_hex(16), time.monotonic()
         line = wire.opening(argv, environment, timeout=timeout, mark=mark)
         try:
-            tried = process.capture(command, stdin=line + stdin, after=(wire.READY, PATIENCE), timeout=timeout + _GRACE)
+            tried = process.capture(
+                command, stdin=line + stdin, after=(wire.READY, PATIENCE), timeout=timeout + _GRACE,
+                hear=wire.heard(mark, hear) if hear else None,
+            )  # fmt: skip
         except process.TimedOut as late:
             raise self._late(late.out, argv, timeout) from late
         if wire.READY not in tried.out:

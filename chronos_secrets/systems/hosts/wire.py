@@ -11,13 +11,14 @@ output begins and how it ended: its exit status is never mistaken for one of ssh
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
 READY = b"_chronos_ready\n"
 BOOTSTRAP = ("sh", "-c", 'echo _chronos_ready; IFS= read -r _chronos_line && eval "$_chronos_line"')
 
+_LONGEST_GREETING = 65536  # bytes of a piece in which the mark is looked for
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEWLINE = b"_chronos_lf=$(printf '\\012x');_chronos_lf=${_chronos_lf%x}"
 # `exec` in a subshell always means the program, never a shell's own command of that name. `timeout` ends what nobody
@@ -62,6 +63,25 @@ def parse(out: bytes, err: bytes, *, mark: str) -> Reply:
     said, _, end = err.partition(begins)[2].rpartition(f"{mark} ".encode())
     found = re.match(rb"([0-9]{1,3}|absent)\n", end)
     return Reply(found[1].decode() if found else None, out.partition(begins)[2], said)
+
+
+def heard(mark: str, hear: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Hands `hear` the program's own output out of all that comes on the first stream, piece by piece."""
+    begins, before = f"{mark} begins\n".encode(), bytearray()
+    begun = False
+
+    def listen(piece: bytes) -> None:
+        nonlocal begun
+        if not begun:
+            before.extend(piece)
+            del before[:-_LONGEST_GREETING]
+            _, found, piece = bytes(before).partition(begins)
+            begun = bool(found)
+            if not piece:
+                return
+        hear(piece)
+
+    return listen
 
 
 def is_name(name: str) -> bool:

@@ -1,0 +1,96 @@
+"""Who asks AWS in the commands of `cloud`: the person who administers, in the account that the vault names."""
+
+import contextlib
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from chronos_secrets.cli import trust
+from chronos_secrets.cli.session import Session
+from chronos_secrets.cloud import desired
+from chronos_secrets.cloud.desired import Desired
+from chronos_secrets.errors import EntryMissing, Refused
+from chronos_secrets.inventory import cron
+from chronos_secrets.inventory.model import Cloud, PgBackRest
+from chronos_secrets.rotation.targets import whose
+from chronos_secrets.secret import Secret
+from chronos_secrets.systems.aws import clients as aws
+from chronos_secrets.systems.aws import sts
+
+
+class Reached(NamedTuple):
+    """The section `cloud`, and the admin session in it. `account` is the number of the account, as STS says it."""
+
+    cloud: Cloud
+    clients: aws.Clients
+    account: str
+
+
+def section(session: Session) -> Cloud:
+    """The inventory's section `cloud`. Raises Refused where there is none."""
+    cloud = session.inventory.cloud
+    if cloud is None:
+        raise Refused(
+            "the inventory has no section cloud, which says where the backups are stored",
+            hint="docs/inventory.md, section cloud",
+        )
+    return cloud
+
+
+def reached(session: Session) -> Reached:
+    """The admin session, of which STS was asked. The vault is opened after that, for the number of the account.
+
+    Raises Refused for what is not accepted on this machine, and where the account is another one than the vault says;
+    SignInNeeded before anybody types a password; and what else `sts.whose` and the vault raise.
+    """
+    cloud = section(session)
+    trust.require(session, sections=["cloud"])
+    settings = session.settings
+    place = whose.place(cloud, endpoint=settings.aws_endpoint.value, ca_bundle=settings.ca_bundle.value)
+    asker = aws.of_profile(settings.admin_profile.value, place)
+    account = sts.whose(asker).account
+    expected = None
+    with contextlib.suppress(EntryMissing):  # without its number nothing is compared, as in `check --live`
+        expected = session.values.value_or_empty(cloud.account.credential, cloud.account.field)
+    if expected and expected != Secret(account):
+        raise Refused(
+            f"{asker.who} is of another AWS account than the vault says; nothing was changed",
+            hint=f"chronos-secrets get {cloud.account.credential} --field {cloud.account.field}",
+        )
+    return Reached(cloud, asker, account)
+
+
+def clients(session: Session) -> aws.Clients:
+    """The clients of the admin session. Raises as `reached` does."""
+    return reached(session).clients
+
+
+def wanted(session: Session) -> Desired:
+    """What the inventory says that the bucket and its users should be. Raises Refused where that must not be."""
+    cloud, backups = section(session), session.inventory.pgbackrest
+    rows = [(cloud.user, True), *([(cloud.drill_user, False)] if cloud.drill_user else [])]
+    found = Desired(
+        cloud.bucket.name,
+        cloud.region,
+        amazon=cloud.api is None,
+        versioning=cloud.bucket.versioning,
+        tls_only=cloud.bucket.tls_only,
+        lifecycle=desired.Lifecycle(*cloud.lifecycle) if cloud.lifecycle else None,
+        users=tuple(desired.User(row.name, row.policy, row.prefixes, writes) for row, writes in rows),
+        kept_days=_kept_days(backups) if backups else None,
+    )
+    if faults := desired.faults(found):
+        raise Refused(
+            "the lifecycle of the inventory's bucket must not be as it is written there",
+            details=faults,
+            hint=f"edit {session.inventory.path}, section cloud, lifecycle",
+        )
+    return found
+
+
+def _kept_days(backups: PgBackRest) -> int:
+    """How long pgBackRest needs what it stores; without a schedule as if there was one full backup a week."""
+    if backups.schedule is None:
+        return desired.kept_days(backups.repo.retention_full, (0, 7))
+    fields, first = cron.parse(backups.schedule.full), date(2024, 1, 1)  # a leap year and more
+    firing = [day for day in range(800) if cron.fits(fields, first + timedelta(days=day))]
+    return desired.kept_days(backups.repo.retention_full, firing)

@@ -1,0 +1,95 @@
+"""What a timer of this machine runs: one of our own commands, with its end kept and, of `due`, its answer told."""
+
+import hashlib
+import sys
+
+from chronos_secrets.cli import output, timing, trust
+from chronos_secrets.cli.session import Session
+from chronos_secrets.errors import ChronosError, Exit, Refused, TargetFailed, UsageError
+from chronos_secrets.systems import files, process
+from chronos_secrets.systems.process import Ran
+from chronos_secrets.timers import plans, record
+from chronos_secrets.timers.record import Run
+
+_TIMEOUT = 2 * 3600.0  # seconds for a command of ours: a rotation may wait for a backup to end
+_NOTIFY_TIMEOUT = 120.0  # seconds for a command of notify:
+_GOOD = {
+    "due": (Exit.OK, Exit.NO),
+    "rotate": (Exit.OK,),
+    "copies": (Exit.OK, Exit.TARGET, Exit.INCOMPLETE),  # a drive that is away has a row of `due` of its own
+}
+
+
+def run(session: Session, name: str) -> Exit:
+    """Run it, tell, and keep how it ended. Raises UsageError, Refused, TargetFailed."""
+    wanted = session.inventory.timers
+    timer = wanted.jobs.get(name) if wanted else None
+    if timer is None:
+        raise UsageError(f"the inventory has no timer '{name}'", hint="docs/schedule.md, section timers")
+    begun = session.now()
+    before = record.load(timing.record_path(session)).runs.get(name)
+    before = before or Run(begun)
+    _keep(session, name, before._replace(begun=begun, ended=None))
+    try:
+        trust.require(session, sections=["timers"])
+        ran = process.capture((*timing.here(session).program, *plans.JOBS[name]), timeout=_TIMEOUT)
+        _pass_on(ran)
+        told = _tell(session, ran, timer.notify, before.told) if name == "due" else ""
+    except ChronosError as error:
+        _keep(session, name, Run(begun, session.now(), error.exit, error.message, before.told))
+        raise
+    good = ran.status in _GOOD[name]
+    status = Exit.OK if good else ran.status
+    _keep(session, name, Run(begun, session.now(), status, "" if good else _last_line(ran), told))
+    return Exit.OK if good else Exit(ran.status) if ran.status in list(Exit) else Exit.BUG
+
+
+def _tell(session: Session, ran: Ran, commands: tuple[tuple[str, ...], ...], before: str) -> str:
+    """Hand the answer to the commands, unless it was told today; what was told last. Raises TargetFailed."""
+    if ran.status == Exit.OK:
+        return before
+    text = ran.out if ran.status == Exit.NO else _failure(session, ran)
+    mark = f"{session.today.isoformat()} {hashlib.sha256(text).hexdigest()}"
+    if mark == before:
+        return before
+    failed: list[str] = []
+    for argv in commands:
+        try:
+            done = process.capture(argv, stdin=text, timeout=_NOTIFY_TIMEOUT)
+        except TargetFailed as error:
+            failed.append(error.message)
+            continue
+        if done.status != 0:
+            failed.append(f"{argv[0]} failed with status {done.status}")
+    if failed:
+        raise TargetFailed(
+            f"not everybody was told: {failed[0]}", details=failed[1:], hint="chronos-secrets schedule run due"
+        )
+    return mark
+
+
+def _failure(session: Session, ran: Ran) -> bytes:
+    """What is told where `due` could not answer at all."""
+    said = f"chronos-secrets due of {session.inventory.project} failed with status {ran.status}:\n"
+    return said.encode() + ran.err
+
+
+def _pass_on(ran: Ran) -> None:
+    """What the command said goes to the journal, or to whoever runs this by hand."""
+    output.exact(ran.out)
+    sys.stderr.buffer.write(ran.err)
+    sys.stderr.flush()
+
+
+def _last_line(ran: Ran) -> str:
+    lines = ran.err.decode(errors="replace").splitlines()
+    said = [line for line in lines if line.startswith("error: ")] or lines[-1:] or [""]
+    return output.plain(said[0].removeprefix("error: "))[:500]
+
+
+def _keep(session: Session, name: str, run_: Run) -> None:
+    path = timing.record_path(session)
+    try:
+        record.note_run(path, name, run_)
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {files.reason(error)}") from error

@@ -1,0 +1,48 @@
+"""A host on which everything runs when nobody else needs the machine."""
+
+from collections.abc import Mapping, Sequence
+
+from chronos_secrets.secret import Secret
+from chronos_secrets.systems.hosts import Hear, Host, Placed, Ran, Seen
+from chronos_secrets.systems.hosts.host import NOTHING
+
+_LOW = 'command -v ionice >/dev/null && set -- ionice -c 3 "$@"; exec nice -n 19 "$@"'
+
+
+class Low(Host):
+    """A host on which everything runs at the lowest priority, with some more environment."""
+
+    def __init__(self, host: Host, environment: Mapping[str, str]) -> None:
+        self._host, self._environment = host, dict(environment)
+        self.name = host.name
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | Secret = b"",
+        environment: Mapping[str, str | Secret] = NOTHING,
+        timeout: float,
+        hear: Hear | None = None,
+    ) -> Ran:
+        """See Host.run."""
+        low, ours = ("sh", "-c", _LOW, "sh", *argv), {**self._environment, **environment}
+        return self._host.run(low, stdin=stdin, environment=ours, timeout=timeout, hear=hear)
+
+    def paste(self, argv: Sequence[str]) -> str:
+        """See Host.paste."""
+        return self._host.paste(argv)
+
+    def look(self, path: str, *, owner: str | None = None) -> Seen:
+        """See Host.look."""
+        return self._host.look(path, owner=owner)
+
+    def place(
+        self, path: str, content: Secret, *, mode: int, owner: str | None = None, replaces: str | None = None
+    ) -> Placed:
+        """See Host.place."""
+        return self._host.place(path, content, mode=mode, owner=owner, replaces=replaces)
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """See Host.read."""
+        return self._host.read(path, limit)

@@ -1,0 +1,122 @@
+"""A restore in words and as JSON: what it is going to do, and what came of it."""
+
+from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+from chronos_secrets.pgbackrest.info import Backup
+from chronos_secrets.pgbackrest.running import Recovered
+from chronos_secrets.pgbackrest.targets import Target
+from chronos_secrets.report.backup import JsonRow, iso, lasting, moment, size
+
+
+class Plan(NamedTuple):
+    """What a restore is going to do. Nothing has been done.
+
+    `newest` is the newest commit that can be replayed, None where none was found; `full` the last full backup, `gap`
+    the first WAL segment that is missing on the way. `left` are the timelines that were left, each with the place
+    where. `folder` is set for a look beside production; else `data` is replaced, and what it holds goes to `aside`,
+    None for nothing. `first` is the command by which a person has to stop a server that is not ours to stop, `resumes`
+    when an earlier run began.
+    """
+
+    host: str
+    target: Target
+    backup: Backup
+    timeline: int
+    left: tuple[tuple[int, str], ...]
+    newest: datetime | None
+    full: Backup | None
+    gap: str | None
+    free: int
+    data: str
+    aside: str | None
+    tablespaces: str | None
+    stops: str | None
+    starts: str | None
+    resumes: str | None
+    folder: str | None = None
+    first: str | None = None
+
+
+def lines(plan: Plan, now: datetime, zone: tzinfo) -> list[str]:
+    """The plan, one fact a line."""
+    backup = plan.backup
+    kind = f"{backup.kind} backup of {moment(backup.stopped, zone)}"
+    found = [f"fetches {backup.label}, the {kind}: {size(backup.size)}, {size(plan.free)} free on {plan.host}"]
+    if plan.resumes:
+        found.insert(0, f"goes on with the restore that was begun at {plan.resumes}")
+    found += [_replays(plan, zone), *_loses(plan, now)]
+    found += [f"follows timeline {plan.timeline}; {_left(plan)}"] if plan.left else []
+    if plan.folder:
+        return [*found, f"puts the files into {plan.folder}; nothing is stopped, moved or started"]
+    found += [f"the server must be stopped first: {plan.first}"] if plan.first else []
+    found += [f"stops {plan.stops}"] if plan.stops else []
+    found += [f"moves {plan.data} aside to {plan.aside}; it is not deleted"] if plan.aside else []
+    found += [f"puts tablespaces into {plan.tablespaces}"] if plan.tablespaces else []
+    return [*found, f"starts {plan.starts}" if plan.starts else "starts nothing: that is for you to do", _expects(plan)]
+
+
+def _replays(plan: Plan, zone: tzinfo) -> str:
+    if plan.target.kind == "time":
+        return f"replays WAL until {exact(plan.target.at, zone)}"
+    if plan.target.kind == "immediate":
+        return "replays no WAL but what makes the backup consistent"
+    known = f"; its newest commit is of {exact(plan.newest, zone)}" if plan.newest else ""
+    return f"replays all WAL that the repository has{known}"
+
+
+def _loses(plan: Plan, now: datetime) -> list[str]:
+    found = []
+    if plan.gap:
+        found.append(f"WAL IS MISSING from {plan.gap} on: nothing that was committed after it comes back")
+    end = {"time": plan.target.at, "immediate": plan.backup.stopped}.get(plan.target.kind)
+    if end and plan.newest and plan.newest > end:
+        found.append(f"loses what was committed after that: {lasting(plan.newest - end)} of the WAL there is")
+    elif plan.target.kind == "latest" and plan.newest:
+        found.append(f"loses what did not reach the repository: the last {lasting(now - plan.newest)} at most")
+    return found
+
+
+def _left(plan: Plan) -> str:
+    each = (f"what timeline {timeline} committed after {place}" for timeline, place in plan.left)
+    return f"{', and '.join(each)} does not come back"
+
+
+def _expects(plan: Plan) -> str:
+    """The rate at which the backup was made is the one thing known here of how fast this network and disk are."""
+    if plan.full is None or plan.full.stopped - plan.full.started < timedelta(seconds=1):
+        return "how long it takes is not known"
+    seconds = (plan.full.stopped - plan.full.started) * (plan.backup.size / max(plan.full.delta, 1))
+    return f"takes about {lasting(seconds)} for the files, if they come as fast as they went; the replay comes on top"
+
+
+def exact(at: datetime | None, zone: tzinfo) -> str:
+    """A time to the second, or as exactly as it is."""
+    if at is None:
+        return "-"
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}{f'.{local.microsecond:06}' if local.microsecond else ''} {local:%Z}"
+
+
+def plan_json(plan: Plan) -> JsonRow:
+    """The plan; times UTC, sizes in bytes."""
+    return {
+        "host": plan.host, "target": plan.target.kind, "time": iso(plan.target.at), "backup": plan.backup.label,
+        "size": plan.backup.size, "free": plan.free, "timeline": plan.timeline, "newest_commit": iso(plan.newest),
+        "missing_wal": plan.gap, "data": plan.data, "aside": plan.aside, "stops": plan.stops, "starts": plan.starts,
+        "folder": plan.folder, "first": plan.first, "resumes": plan.resumes,
+    }  # fmt: skip
+
+
+def recovered(found: Recovered, zone: tzinfo) -> list[str]:
+    """What the server says after its recovery, one fact a line."""
+    last = f"its last transaction is of {exact(found.last, zone)}" if found.last else "it replayed no transaction"
+    counts = (f"{table}: {'cannot be counted' if count is None else f'{count} rows'}" for table, count in found.rows)
+    return [f"the server is open for writing, on timeline {found.timeline}; {last}", *counts]
+
+
+def recovered_json(found: Recovered) -> JsonRow:
+    return {
+        "timeline": found.timeline, "last_transaction": iso(found.last), "seconds": round(found.seconds, 1),
+        "rows": dict(found.rows),
+    }  # fmt: skip

@@ -1,0 +1,275 @@
+"""`backup restore` on real servers: a writer goes on while backups run, and what comes back is what it had committed."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from chronos_secrets.pgbackrest import info
+from tests.support.backup_hosts import (
+    Backed,
+    Boxed,
+    Machine,
+    boxed,
+    here,
+    in_container_over_ssh,
+    machine,
+    over_ssh,
+    ssh_to,
+)
+from tests.support.backups import STANZA
+from tests.support.commands import Done
+from tests.support.seaweed import Seaweed
+from tests.support.targets import Database
+
+pytestmark = pytest.mark.xdist_group("backup-restore")
+
+_PATIENCE = 60.0  # seconds
+World = Machine | Boxed
+
+
+def query(database: Database, statement: str) -> list[tuple[object, ...]]:
+    """Ask the database as its administrator."""
+    import psycopg
+
+    where = {"host": str(database.folder), "port": str(database.port), "user": "admin", "dbname": "birds"}
+    with psycopg.connect(**where, autocommit=True) as connection:
+        found = connection.execute(statement.encode())
+        return found.fetchall() if found.description else []
+
+
+def numbers(world: World) -> list[object]:
+    """The writer's rows that are there."""
+    return [number for (number,) in query(world.database, "SELECT number FROM sightings ORDER BY number")]
+
+
+class Row(NamedTuple):
+    """A row that was sent at one moment, and known to be committed at another."""
+
+    number: int
+    sent: datetime
+    known: datetime
+
+
+class Writer:
+    """Commits a row every 100 ms while the block lasts, and keeps count by its own clock."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._stop = world, threading.Event()
+        self.rows: list[Row] = []
+        self._thread = threading.Thread(target=self._write)
+        query(world.database, "CREATE TABLE IF NOT EXISTS sightings (number int)")
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        self.wait(2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(_PATIENCE)
+
+    def _write(self) -> None:
+        import psycopg
+
+        database = self._world.database
+        where = {"host": str(database.folder), "port": str(database.port), "user": "admin", "dbname": "birds"}
+        with psycopg.connect(**where, autocommit=True) as connection:
+            (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM sightings").fetchone() or (0,)
+            while not self._stop.wait(0.1):
+                last, sent = last + 1, datetime.now(UTC)
+                connection.execute("INSERT INTO sightings VALUES (%s)", (last,))
+                self.rows.append(Row(last, sent, datetime.now(UTC)))
+
+    def wait(self, more: int) -> Row:
+        """Wait for some more rows; the last of them."""
+        wanted, deadline = len(self.rows) + more, time.monotonic() + _PATIENCE
+        while len(self.rows) < wanted:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return self.rows[wanted - 1]
+
+    def moment(self) -> datetime:
+        """A time after one commit and before the next one was sent."""
+        first = self.wait(2)
+        after = self.wait(1)
+        return first.known + (after.sent - first.known) / 2
+
+    def until(self, at: datetime) -> list[int]:
+        """The rows that were committed by then, of all that it ever wrote."""
+        return [row.number for row in self.rows if row.known < at]
+
+
+def archive(world: World) -> None:
+    """Send all WAL that there is to the repository, and wait until it is there."""
+    ((at,),) = query(world.database, "SELECT pg_walfile_name(pg_switch_wal())::bytea")
+    sent = f"SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= '{bytes(at).decode()}'"  # noqa: S608  our own
+    deadline = time.monotonic() + _PATIENCE
+    while not query(world.database, sent):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def start(world: Machine) -> None:
+    """Start the server of a plain host, as its operator does."""
+    options = f"-p {world.database.port} -k {world.database.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    with world._found():
+        world.database._run("pg_ctl", "-D", "d", "-l", "log", "-w", "-o", options, "start")
+
+
+class Site(Backed):
+    """A project whose database may be restored."""
+
+    world: World
+
+    def backup(self, *words: str) -> Done:
+        done = self.run("backup", *words, "--password-file", self.password_file)
+        assert not {"aws.secret_access_key", "cipher.passphrase"} & set(self.leaked(done.text))
+        return done
+
+    def restore(self, *words: str) -> Done:
+        return self.backup("restore", *words)
+
+    @property
+    def backups(self) -> tuple[info.Backup, ...]:
+        return info.parse(self.world.must("--output=json", "info").encode(), STANZA).backups
+
+    @property
+    def labels(self) -> list[str]:
+        return [each.label for each in self.backups]
+
+    def stop(self) -> None:
+        """Stop the server of a plain host, as its operator does; nothing where it is stopped."""
+        if (self.world.data / "postmaster.pid").exists():
+            self.world.database._run("pg_ctl", "-D", "d", "-m", "fast", "-w", "stop")
+
+
+PROBED = "probe_tables: [public.sightings]"
+
+
+@pytest.fixture(scope="module")
+def plain(backup_cloud: Seaweed) -> Iterator[Machine]:
+    with machine(backup_cloud) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def box(backup_cloud: Seaweed) -> Iterator[Boxed]:
+    with boxed(backup_cloud) as made:
+        yield made
+
+
+@pytest.fixture
+def site(tmp_path: Path, plain: Machine, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(tmp_path, here(plain), monkeypatch, database=PROBED)
+
+
+@pytest.fixture
+def remote(tmp_path: Path, plain: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with ssh_to(plain) as sshd:
+        yield Site(tmp_path, over_ssh(plain, sshd), monkeypatch, database=PROBED)
+
+
+def test_a_time_brings_back_exactly_what_was_committed_before_it(site: Site, plain: Machine):
+    with Writer(plain) as writer:
+        assert site.backup("incr").status == 0
+        at = writer.moment()
+        writer.wait(5)
+    archive(plain)
+    assert site.backup("incr").status == 0
+    left = max(site.labels)
+    before = numbers(plain)
+    told = site.restore("--to-time", at.isoformat(), "--dry-run")
+    assert (told.status, "replays WAL until" in told.out) == (0, True), told.text
+    assert numbers(plain) == before
+    refused = site.restore("--to-time", at.isoformat(), "--yes")
+    assert (refused.status, "is running" in refused.err) == (5, True), refused.text
+
+    site.stop()
+    asked = site.restore("--to-time", at.isoformat(), "--start")
+    assert (asked.status, "nobody can be asked" in asked.err) == (5, True), asked.text
+    done = site.restore("--to-time", at.isoformat(), "--start", "--yes")
+    assert done.status == 0, done.text
+    assert numbers(plain) == writer.until(at)
+    assert f"public.sightings: {len(writer.until(at))} rows" in done.out
+    left_behind = site.restore("--set", left, "--dry-run", "--no-drift-check")
+    assert (left_behind.status, "timeline that was left" in left_behind.err) == (5, True), left_behind.text
+
+
+def test_the_latest_state_has_all_that_was_archived_and_a_person_may_start_the_server(remote: Site, plain: Machine):
+    with Writer(plain) as writer:
+        writer.wait(5)
+    remote.stop()  # which archives the last of it
+    kept = [row.number for row in writer.rows]
+    done = remote.restore("--yes")
+    assert (done.status, "the server is not started" in done.err) == (8, True), done.text
+    start(plain)
+    done = remote.restore("--yes", "--json")
+    assert done.status == 0, done.text
+    assert numbers(plain)[-len(kept) :] == kept
+    assert not list(plain.folder.glob("pg/d.restoring*"))
+    assert remote.backup("check").status == 0
+
+
+def test_a_container_is_stopped_restored_on_its_own_volume_and_started(
+    tmp_path: Path, box: Boxed, monkeypatch: pytest.MonkeyPatch
+):
+    with ssh_to(box) as sshd:
+        site = Site(tmp_path, in_container_over_ssh(box, sshd), monkeypatch, database=PROBED)
+        with Writer(box) as writer:
+            at = writer.moment()
+            writer.wait(5)
+        archive(box)
+        done = site.restore("--to-time", at.isoformat(), "--yes")
+        assert done.status == 0, done.text
+        assert numbers(box) == writer.until(at)
+        (aside,) = box.volume.glob("pgsql_tmp.*")
+        assert (aside / "PG_VERSION").exists()
+        before = site.backups[-1].size
+        box.must("--type=full", "backup")
+        assert site.backups[-1].size < 1.5 * before, "what was moved aside is not backed up"
+
+
+def test_a_target_that_no_server_would_reach_is_refused_before_anything_is_touched(site: Site, plain: Machine):
+    first = min(site.labels)
+    for words, status, said in (
+        (("--to-time", "2026-01-01 00:00"), 2, "does not say in which zone"),
+        (("--to-time", "2999-01-01 00:00Z"), 5, "is in the future"),
+        (("--to-time", "2020-01-01 00:00Z"), 5, f"{first} ended"),
+        (("--to-time", datetime.now(UTC).isoformat()), 5, "its newest commit that can be replayed is of"),
+        (("--set", "20200101-000000F"), 5, "there is no backup 20200101-000000F"),
+        (("--immediate", "--to-time", "2026-01-01 00:00Z"), 2, "no time to replay to"),
+    ):
+        done = site.restore(*words, "--yes", "--no-drift-check")
+        assert (done.status, said in done.err) == (status, True), (words, done.text)
+    query(plain.database, "SELECT 1")
+
+
+def test_a_look_beside_production_stops_and_moves_nothing_and_its_commands_work_as_printed(site: Site, plain: Machine):
+    query(plain.database, "CREATE TABLE IF NOT EXISTS sightings (number int)")
+    ours = sorted(each.name for each in (plain.folder / "pg").iterdir())
+    full = plain.folder / "kept" / "full"
+    full.mkdir()
+    (full / "mine").touch()
+    refused = site.restore("--to", str(full))
+    assert (refused.status, "is not empty" in refused.err) == (5, True), refused.text
+
+    folder = plain.folder / "kept" / "look"
+    done = site.restore("--to", str(folder), "--json", "--no-drift-check")
+    assert done.status == 0, done.text
+    assert folder.stat().st_mode & 0o777 == 0o700
+    start, ask, stop, remove = json.loads(done.out)["commands"]
+    for each in (start, f"{ask} --command='SELECT pg_is_in_recovery()'", stop, remove):
+        ran = subprocess.run(
+            ("sh", "-c", each), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        assert ran.returncode == 0, (each, ran.stdout)
+    assert not folder.exists()
+    assert sorted(each.name for each in (plain.folder / "pg").iterdir()) == ours
+    query(plain.database, "SELECT 1")
