@@ -24,8 +24,11 @@ RUNNABLE = frozenset({
     ("backup", "status"), ("backup", "configure", "--check"), ("backup", "check"), ("backup", "verify"),
     ("backup", "logs", "--errors"), *(("backup", each) for each in ("full", "diff", "incr")),
     ("emergency", "sheet"), ("emergency", "verify"), ("emergency", "drill"),
-    ("backup", "drill"),
+    ("backup", "drill"), ("backup", "drill", "--random-pitr"),
     ("vault", "upgrade"), ("vault", "copy"), ("vault", "copies"), ("vault", "verify"), ("vault", "verify", "--all"),
+    ("backup", "info"), ("backup", "logs"), ("backup", "logs", "--since", review.ANY), ("schedule", "verify"),
+    ("backup", "drill", "--random-pitr", review.ANY), ("doctor", "design"), ("history", "verify"),
+    *(("cloud", each) for each in ("plan", "audit", "cost")),
 })  # fmt: skip
 """The command lines of tasks that this version has; a task with another one is shown as ticked by hand."""
 _TO_FILE = ("html", "prometheus")

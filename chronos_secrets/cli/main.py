@@ -100,7 +100,7 @@ def _misused(error: click.UsageError, *, as_json: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         output.say(said)
         return Exit.USAGE
-    said = said.rstrip(".").replace("\n", " ")
+    said = " ".join(said.rstrip(".").split())
     command = error.ctx.command_path if error.ctx else "chronos-secrets"
     output.failure(UsageError(said[:1].lower() + said[1:], hint=f"{command} --help"), as_json=as_json)
     return Exit.USAGE

@@ -108,12 +108,17 @@ def verify(session: Session, *, host: str | None, as_json: bool) -> Exit:
     timing.require_trusted(session, found)
     seen = [each for plan in found for each in _verified(session, plan)]
     notes = [line for plan in found for line in timing.circumstances(session, plan)]
+    notes += timing.left_behind(found)
     if as_json:
         told = [report.seen_json(each) for each in seen]
         output.document("schedule verify", {"timers": told, "notes": [*timing.warnings(session, found), *notes]})
     else:
         lines = [report.seen_line(each) for each in seen]
         output.rows(("TIMER", "HOST", "LAST RUN", "NEXT RUN", "STATE"), lines, empty=_NONE)
+        for line in report.fault_lines(seen):
+            output.result(output.plain(line))
+        if any(each.unlike for each in seen):
+            output.say("to install them as they should be: chronos-secrets schedule install")
         _warn(session, found)
         for line in notes:
             output.say(line)
@@ -173,7 +178,7 @@ def _carry_out(session: Session, look: Look) -> None:
     started: list[str] = []
     if found.alive and plan.units:
         started = installing.activate(plan, host, changes)
-    timing.remember_installed(session, plan, there=bool(plan.timers))
+    timing.remember_installed(session, plan, there=bool(plan.timers), anew=bool(changes or started))
     if changes:
         output.result(f"{plan.host}: {report.count(len(changes))} done")
     if started:
@@ -181,7 +186,7 @@ def _carry_out(session: Session, look: Look) -> None:
     if plan.timers and not changes and not started:
         output.result(f"{plan.host}: nothing to do")
     if plan.timers and not found.alive:
-        output.say(f"{plan.by} does not run on {host.name}, so nothing is started yet")
+        output.say(f"{plan.starter} does not run on {host.name}, so nothing is started yet")
         if (left := installing.left_to_do(plan, host)) is not None:
             output.say(f"once it does: {left}")
 
@@ -192,6 +197,7 @@ class Seen(NamedTuple):
     host: str
     name: str
     problems: tuple[str, ...]
+    unlike: bool  # whether `install` would change something
     last: record.Run | None
     last_words: str
     next: str
@@ -215,7 +221,7 @@ def _verified(session: Session, plan: Plan) -> list[Seen]:
         )
         next_ = review.next_run(timer.line, session.now(), zone)
         last = review.last_words(run_, zone)
-        seen.append(Seen(plan.host, timer.name, problems, run_, last, next_))
+        seen.append(Seen(plan.host, timer.name, problems, bool(there[timer.name]), run_, last, next_))
     return seen
 
 

@@ -23,6 +23,7 @@ def of(session: Session, host: str | None = None) -> list[Plan]:
     """The timers of each host that has any, or those of the host named. Raises UsageError, Refused."""
     own = plans.own(session.inventory, here(session))
     found = [each for each in (plans.backups(session.inventory, session.home), own) if each is not None]
+    found += [plans.abandoned(session.inventory, each) for each in _abandoned(session, found)]
     if host is None:
         return found
     chosen = [each for each in found if each.host == host]
@@ -30,6 +31,12 @@ def of(session: Session, host: str | None = None) -> list[Plan]:
         known = ", ".join(dict.fromkeys(each.host for each in found))
         raise UsageError(f"no timer belongs to the host '{host}'", hint=f"hosts with timers: {known}")
     return chosen
+
+
+def _abandoned(session: Session, found: list[Plan]) -> list[str]:
+    """The hosts on which timers were installed from here, and for which the inventory has none any more."""
+    planned, installed = {each.host for each in found}, record.load(record_path(session)).installed
+    return [each for each in installed if each not in planned and each in session.inventory.hosts]
 
 
 def here(session: Session) -> Here:
@@ -89,6 +96,13 @@ def warnings(session: Session, found: list[Plan]) -> Iterator[str]:
                 yield said
 
 
+def left_behind(found: list[Plan]) -> Iterator[str]:
+    """Where timers still are that the inventory has no more: they go on making backups."""
+    for each in found:
+        if not each.own and not each.timers:
+            yield f"{each.host} has timers that the inventory has no more; to remove: chronos-secrets schedule install"
+
+
 def troubles(session: Session, plan: Plan) -> Iterator[tuple[str, str]]:
     """Why timers of this machine would fail whenever they run: the timer's name, and the reason with its remedy."""
     for timer in plan.timers if plan.own else ():
@@ -137,11 +151,14 @@ def _remedy(session: Session, plan: Plan, unit: str) -> str:
     return f"to hand it over: systemctl --user edit {unit}.service, with [Service] and {line}"
 
 
-def remember_installed(session: Session, plan: Plan, *, there: bool) -> None:
-    """Keep since when the timers of a host are there. Raises Refused, Busy."""
+def remember_installed(session: Session, plan: Plan, *, there: bool, anew: bool) -> None:
+    """Keep since when the timers of a host are there, or `anew` as they are. Raises Refused, Busy.
+
+    What a timer should have done before it got its time was never missed.
+    """
     path = record_path(session)
     known = record.load(path)
-    if there == (plan.host in known.installed):
+    if there == (plan.host in known.installed) and not (there and anew):
         return
     try:
         record.note_installed(path, plan.host, session.now() if there else None)

@@ -73,7 +73,8 @@ class Wanted(NamedTuple):
     def fill(self, todo: str) -> str:
         """What to do, for this project."""
         rotate = f"chronos-secrets rotate {self.credential}" if self.credential else "make another key, delete this one"
-        return todo.replace("ROTATE", rotate).replace("POLICY", self.policy)
+        bucket = self.bucket.rpartition(":")[2]
+        return todo.replace("ROTATE", rotate).replace("POLICY", self.policy).replace("NAME", bucket)
 
 
 class Finding(NamedTuple):

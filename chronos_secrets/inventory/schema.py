@@ -372,7 +372,7 @@ CLOUD = Record(
     Field("user", CLOUD_USER, "the service account of the backups"),
     Field("bucket", BUCKET, "the bucket and what must hold for it"),
     Field("lifecycle", LIFECYCLE, "when objects move or go", None),
-    Field("accepted", ListOf(ACCEPTED), "findings of the audit that are accepted", ()),
+    Field("accepted", ListOf(ACCEPTED), "findings of cloud audit and of doctor design that are accepted", ()),
     Field("drill_user", CLOUD_USER, "a user that may only read, for drills", None),
 )
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from chronos_secrets.errors import Refused
-from chronos_secrets.pgbackrest import info, marking, moments, programs, proving, restore, scratch, targets
+from chronos_secrets.pgbackrest import info, marking, moments, programs, progress, proving, restore, scratch, targets
 from chronos_secrets.pgbackrest.info import Backup
 from chronos_secrets.pgbackrest.marking import Production
 from chronos_secrets.pgbackrest.proved import Check, Drill, Marker, Point, Seconds
@@ -15,12 +15,14 @@ from chronos_secrets.pgbackrest.proving import Facts
 from chronos_secrets.pgbackrest.runner import Runner
 from chronos_secrets.pgbackrest.scratch import DoesNotStart, Ground, Scratch
 from chronos_secrets.pgbackrest.targets import Target
+from chronos_secrets.systems.hosts import Hear
 
 SPARE = 1.3
 """The free space that a drill wants, as a multiple of what the newest backup restores: WAL comes on top."""
 _FOLDER = "set path of pgbackrest.drill in the inventory, such as /var/tmp"
 
 Say = Callable[[str], None]
+Fetching = Callable[[], contextlib.AbstractContextManager[Hear]]
 
 
 class Prepared(NamedTuple):
@@ -36,7 +38,10 @@ class Prepared(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What a drill works with. `runner` runs on the host of `place`; `say` is told each step as it begins."""
+    """What a drill works with.
+
+    `runner` runs on the host of `place`; `say` is told each step as it begins, and what `fetching` gives hears a fetch.
+    """
 
     runner: Runner
     place: Scratch
@@ -45,6 +50,7 @@ class Course(NamedTuple):
     marker: Marker
     process_max: int | None
     say: Say
+    fetching: Fetching
 
 
 def look(runner: Runner, ground: Ground, major: str, data: str) -> Prepared:
@@ -53,6 +59,8 @@ def look(runner: Runner, ground: Ground, major: str, data: str) -> Prepared:
     Raises Refused where there is no backup or no room, TargetFailed.
     """
     stanza = runner.info()
+    if (failure := runner.unreadable(stanza)) is not None:
+        raise failure
     if stanza.code != info.OK or not stanza.backups:
         raise Refused(
             f"there is no backup to restore: {info.STATES.get(stanza.code, info.STATES[info.OTHER])}",
@@ -138,9 +146,11 @@ def _point(course: Course, moment: datetime) -> Point:
 
 def _restored(course: Course, target: Target, backup: Backup, *, again: bool = False) -> tuple[Seconds, Facts]:
     course.say(f"fetching the backup {backup.label} into {course.place.folder}")
-    fetched = restore.fetch(
-        course.runner, course.place.data, target, archive_off=True, process_max=course.process_max, delta=again
-    )
+    with course.fetching() as hear:
+        fetched = restore.fetch(
+            course.runner, course.place.data, target, archive_off=True, process_max=course.process_max, delta=again,
+            more=(progress.OPTION,), hear=hear,
+        )  # fmt: skip
     course.say("replaying WAL")
     replay = course.place.start(course.production.settings)
     began = monotonic()

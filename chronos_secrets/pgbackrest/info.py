@@ -81,7 +81,8 @@ def parse(said: bytes, name: str) -> Stanza:
     Raises TargetFailed for what is not its output.
     """
     try:
-        rows = json.loads(said.decode(errors="replace"))
+        # Deciphered with a wrong passphrase, an info file is noise, which the message repeats as it is.
+        rows = json.loads(said.decode(errors="replace"), strict=False)
         found = next((_Row(row) for row in _list(rows) if _Row(row).text("name") == name), None)
         return _stanza(found) if found else Stanza(name, NO_STANZA, "missing stanza path", None, (), (), ())
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

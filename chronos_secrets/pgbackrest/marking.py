@@ -62,15 +62,27 @@ class Production(NamedTuple):
 
 def production(server: Server) -> Production:
     """Ask the production server. Raises TargetFailed, Refused where nothing of it is archived."""
-    found = {row[0]: row[1] for row in server.ask("SELECT name, setting FROM pg_settings") if len(row) == 2}
+    found = _settings(server)
     if found.get("archive_mode") == "off":
         raise Refused(
             "the database has archive_mode off: what is written after a backup is not kept",
             hint="chronos-secrets backup configure --check",
         )
     version = int(found.get("server_version_num", "0"))
-    settings = {name: found[name] for name in _SETTINGS if name in found}
-    return Production(server, str(version // 10000), float(found.get("archive_timeout", "0")), settings)
+    return Production(server, str(version // 10000), float(found.get("archive_timeout", "0")), _shared(found))
+
+
+def shared(server: Server) -> dict[str, str]:
+    """The settings that a server restored from the backups of this one must share. Raises TargetFailed."""
+    return _shared(_settings(server))
+
+
+def _settings(server: Server) -> dict[str, str]:
+    return {row[0]: row[1] for row in server.ask("SELECT name, setting FROM pg_settings") if len(row) == 2}
+
+
+def _shared(found: Mapping[str, str]) -> dict[str, str]:
+    return {name: found[name] for name in _SETTINGS if name in found}
 
 
 def leave(server: Server, mark: str) -> Marker:

@@ -29,9 +29,9 @@ class Low(Host):
         low, ours = ("sh", "-c", _LOW, "sh", *argv), {**self._environment, **environment}
         return self._host.run(low, stdin=stdin, environment=ours, timeout=timeout, hear=hear)
 
-    def paste(self, argv: Sequence[str]) -> str:
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """See Host.paste."""
-        return self._host.paste(argv)
+        return self._host.paste(argv, account=account)
 
     def look(self, path: str, *, owner: str | None = None) -> Seen:
         """See Host.look."""

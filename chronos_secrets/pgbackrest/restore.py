@@ -270,7 +270,7 @@ class Site:
                 '*) mv -- "$f" "pgsql_tmp.$3/" ;; esac; done; mv -- "$2"/* . && rmdir -- "$2"'
             )
         argv = ("sh", "-c", script, "sh", seen.data, aside, failed)
-        return self.host.paste(("runuser", "-u", self._account, "--", *argv) if self._account else argv)
+        return self.host.paste(argv, account=self._account)
 
 
 def private_folder(host: Host, account: str | None, folder: str) -> tuple[str, int]:

@@ -139,7 +139,7 @@ class Runner:
     def by_hand(self, command: str, *options: str) -> str:
         """The command that a person pastes on this machine to run the same. For hints."""
         argv = (PROGRAM, f"--config={self._config}", f"--stanza={self._stanza}", *options, command)
-        return self._host.paste(("runuser", "-u", self._user, "--", *argv) if self._user else argv)
+        return self._host.paste(argv, account=self._user)
 
     def masked(self, text: str) -> str:
         """Text that pgBackRest wrote, without any value of the configuration. Raises TargetFailed where it is not to be

@@ -60,9 +60,9 @@ class Stopped(Host):
         """See Host.run."""
         return self.container.one_off(argv, stdin=stdin, environment=environment, timeout=timeout, hear=hear)
 
-    def paste(self, argv: Sequence[str]) -> str:
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """See Host.paste."""
-        return self.container.paste_one_off(argv)
+        return self.container.paste_one_off(argv, account=account)
 
 
 def still(host: Host) -> Host:

@@ -87,7 +87,7 @@ rm -rf -- "$folder"
 
 # What would reach out of the folder, or take more of the machine than a drill may. `fsync` stays as it is: what is
 # measured is to be true. Extensions that run jobs read settings of their own, and are told that they may write nothing.
-_PRIVATE = {
+PRIVATE = {
     "archive_mode": "off", "archive_command": "/bin/false", "archive_cleanup_command": "", "recovery_end_command": "",
     "listen_addresses": "", "port": str(PORT), "unix_socket_permissions": "0700", "ssl": "off",
     "external_pid_file": "", "logging_collector": "off", "log_destination": "stderr", "lc_messages": "C",
@@ -114,7 +114,7 @@ class Ground(NamedTuple):
         fields = numbers.split()
         if ran.status != 0 or len(fields) < 4 or not fields[3].isdigit():
             raise Refused(
-                f"the folder {self.base} of {self.host.name} cannot be used for a drill",
+                f"the folder {self.base} of {self.host.name} cannot be used for a drill (pgbackrest.drill.path)",
                 hint=self.host.paste(("ls", "-ld", self.base)),
             )
         if not _PLAIN.fullmatch(path) or len(path) + len(f"/{_PREFIX}{'0' * 12}-{'0' * 8}/.s.PGSQL.{PORT}") > _SOCKET:
@@ -236,7 +236,7 @@ class Scratch:
             "data_directory": self.data, "unix_socket_directories": self.folder,
             "hba_file": f"{self.folder}/hba.conf", "ident_file": f"{self.folder}/ident.conf",
         }  # fmt: skip
-        whole = {**settings, **_PRIVATE, **own}
+        whole = {**settings, **PRIVATE, **own}
         return " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in whole.items())
 
     def _require_private(self) -> None:

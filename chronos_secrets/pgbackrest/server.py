@@ -14,6 +14,7 @@ from chronos_secrets.systems.hosts import Host
 
 PROGRAM = "psql"
 _TIMEOUT = 30.0  # seconds for one question
+_NOT_CONNECTED = 2  # psql's exit status
 _NO_MATTER = ("could not change directory", "psql: warning:")  # where the caller's folder is closed to the account
 
 
@@ -23,7 +24,7 @@ class Server:
     def __init__(
         self, host: Host, *, account: str | None, role: str, database: str, port: int, socket: str | None = None
     ) -> None:
-        self._host, self._account = host, account
+        self._host, self._account, self._private = host, account, socket is not None
         where = (f"--host={socket}",) if socket else ()
         self._argv = (PROGRAM, *where, f"--port={port}", f"--username={role}", f"--dbname={database}",
                       "--no-psqlrc", "--no-password", "--csv", "--tuples-only", "--set=ON_ERROR_STOP=1")  # fmt: skip
@@ -36,13 +37,14 @@ class Server:
         argv = as_account((*self._argv, "--file=-"), self._account)
         ran = self._host.run(argv, stdin=";\n".join((*statements, "")).encode(), timeout=timeout)
         if ran.status != 0:
-            raise TargetFailed(f"the database on {self._host.name} does not answer: {said(ran.err)}")
+            again = self.by_hand("SELECT 1") if ran.status == _NOT_CONNECTED and not self._private else None
+            raise TargetFailed(f"the database on {self._host.name} does not answer: {said(ran.err)}", hint=again)
         return list(csv.reader(io.StringIO(ran.out.decode(errors="replace"))))
 
     def by_hand(self, statement: str) -> str:
         """The command that a person pastes on this machine to ask the same."""
         argv = (*self._argv[:-5], f"--command={statement}")
-        return self._host.paste(("runuser", "-u", self._account, "--", *argv) if self._account else argv)
+        return self._host.paste(argv, account=self._account)
 
 
 def said(err: bytes) -> str:

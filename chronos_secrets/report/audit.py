@@ -22,6 +22,15 @@ def as_json(bucket: str, findings: Sequence[Any]) -> JsonRow:
     return {"bucket": bucket, "controls": [_json(each) for each in findings], "counts": _counts(findings)}
 
 
+def summary(findings: Sequence[Any]) -> str:
+    """What a reader of the last line has to know: how many of each, and which ones fail."""
+    counts = _counts(findings)
+    failing = [each.id for each in findings if each.state == "FAIL"]
+    named = f" ({', '.join(failing)})" if failing else ""
+    first = f"{counts['FAIL']} of {len(findings)} fail{named}"
+    return f"{first}; {counts['PASS']} pass, {counts['ACCEPTED']} accepted, {counts['UNKNOWN']} not known"
+
+
 def unneeded(row: Any, *, exists: bool) -> str:
     """What to know of an acceptance that no finding takes."""
     if exists:

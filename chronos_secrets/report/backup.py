@@ -1,38 +1,14 @@
 """Backups as lines of a table and as JSON."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
+
+from chronos_secrets.amounts import lasting, size
 
 HEADERS = ("BACKUP", "TYPE", "WHEN", "AGE", "TOOK", "SIZE", "IN REPO", "WAL")
 VERIFY_HEADERS = ("WHAT", "CHECKED", "RESULT")
 JsonRow = dict[str, object]
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-def size(number: int | None) -> str:
-    """Bytes for a person."""
-    if number is None:
-        return "?"
-    amount = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
-
-
-def lasting(span: float | timedelta) -> str:
-    """Seconds for a person, in the two greatest units: 45 s, 3 min 20 s, 2 d 4 h."""
-    left = int(span.total_seconds() if isinstance(span, timedelta) else span)
-    if left < 0:
-        return "future"
-    parts = []
-    for seconds, unit in _UNITS:
-        count, left = divmod(left, seconds)
-        parts.append((count, unit))
-    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
 
 
 def moment(at: datetime | None, zone: tzinfo) -> str:
@@ -51,7 +27,8 @@ def line(backup: Any, now: datetime, zone: tzinfo) -> tuple[str, ...]:
     """One backup. SIZE is what it restores, IN REPO what it added to the repository."""
     return (
         backup.label, f"{backup.kind}, DAMAGED" if backup.error else backup.kind, moment(backup.stopped, zone),
-        lasting(now - backup.stopped), lasting(backup.stopped - backup.started), size(backup.size),
+        lasting(now - backup.stopped) if backup.stopped <= now else "future",
+        lasting(backup.stopped - backup.started), size(backup.size),
         size(backup.repo_delta), wal(backup.wal_start, backup.wal_stop),
     )  # fmt: skip
 

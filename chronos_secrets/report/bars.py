@@ -17,7 +17,7 @@ _ROOM = 1.04  # of the longest: the end of a bar is not the end of the drawing
 def figure(drills: Sequence[Any], zone: tzinfo) -> Html:
     """One bar for each drill (review/page.py), the newest first, and a line where the objective is."""
     shown = drills[:MOST]
-    longest = max([_ROOM, *(each.rto for each in shown), *(each.rto_objective or 0 for each in shown)]) * _ROOM
+    longest = max([_ROOM, *(each.rto or 0 for each in shown), *(each.rto_objective or 0 for each in shown)]) * _ROOM
     height = _HEAD + _ROW * len(shown)
     inside = [
         tag("title", "How long each drill took", id="drills-title"),
@@ -49,17 +49,20 @@ def seconds(number: float | None) -> str:
 
 
 def _bar(drill: Any, longest: float, top: int, zone: tzinfo) -> Html:
-    told = f"{drill.at.astimezone(zone):%Y-%m-%d}: {seconds(drill.rto)}" + ("" if drill.kept else ", NOT as promised")
+    took = "nothing was restored" if drill.rto is None else seconds(drill.rto)
+    told = f"{drill.at.astimezone(zone):%Y-%m-%d}: {took}" + ("" if drill.kept else ", NOT as promised")
     inside, begun = [tag("text", told, cls="label", x="0", y=str(top))], 0.0
     for name, words in PARTS.items():
-        took = getattr(drill, name)
+        part = getattr(drill, name)
+        if part is None:
+            continue
         inside.append(
             tag(
-                "rect", tag("title", f"{words}: {seconds(took)}"), cls=name, x=_share(begun, longest), y=str(top + 6),
-                width=_share(took, longest), height="16",
+                "rect", tag("title", f"{words}: {seconds(part)}"), cls=name, x=_share(begun, longest), y=str(top + 6),
+                width=_share(part, longest), height="16",
             )
         )  # fmt: skip
-        begun += took
+        begun += part
     if drill.rto_objective is not None:
         where = _share(drill.rto_objective, longest)
         inside.append(tag("line", cls="objective", x1=where, x2=where, y1=str(top + 2), y2=str(top + 26)))

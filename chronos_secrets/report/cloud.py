@@ -1,9 +1,11 @@
 """What lies between the inventory and the cloud, as lines and as JSON. No line has the number of the own account."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from chronos_secrets.cloud.difference import Limit
-from chronos_secrets.cloud.provision import Done, Older, Plan, Step
+from chronos_secrets.cloud.provision import Older
+from chronos_secrets.cloud.steps import Done, Plan, Step
 
 _ACCOUNT = "ACCOUNT"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -18,7 +20,12 @@ def size(number: int) -> str:
 
 def lines(plan: Plan, account: str) -> list[str]:
     """A plan: below each subject its settings, and below these what would go and what would come."""
-    return [line.replace(account, _ACCOUNT) for line in _lines(plan)]
+    return [_hidden(line, account) for line in _lines(plan)]
+
+
+def _hidden(text: str, account: str) -> str:
+    """Without the account's number, but where it is a part of a name, as of a bucket: names are not changed."""
+    return re.sub(rf"(?<![\w.-]){re.escape(account)}(?![\w.-])", _ACCOUNT, text)
 
 
 def _lines(plan: Plan) -> Iterator[str]:
@@ -44,8 +51,11 @@ def summary(plan: Plan) -> str:
     return "nothing can be changed" if plan.stuck or plan.unknown else "nothing to do"
 
 
-def limit(what: Limit, found: Older, versioning: bool) -> str:
-    """What one limit would end, as a sentence. `versioning` is whether the bucket keeps old versions."""
+def limit(what: Limit, found: Older | None, versioning: bool) -> str:
+    """What one limit would end, as a sentence. `versioning` is whether the bucket keeps old versions; None is what
+    nobody could count."""
+    if found is None:
+        return _uncounted(what)
     many = f"{found.number} {'object' if found.number == 1 else 'objects'}, {size(found.size)}"
     if what.what == "versioning":
         return f"versioning would be suspended: what overwrites or deletes one of {many}, ends it for good"
@@ -56,25 +66,32 @@ def limit(what: Limit, found: Older, versioning: bool) -> str:
     return f"expire: {before} -> {what.days} days: {many} are older and {after}"
 
 
-def document(plan: Plan, counted: Mapping[Limit, Older], account: str) -> JsonRow:
+def _uncounted(what: Limit) -> str:
+    if what.what == "versioning":
+        return "versioning would be suspended; how much is there could not be counted"
+    before = "never" if what.before is None else f"{what.before} days"
+    return f"{what.what}: {before} -> {what.days} days; how much is older could not be counted"
+
+
+def document(plan: Plan, counted: Mapping[Limit, Older | None], account: str) -> JsonRow:
     """A plan as JSON."""
     return {
         "changes": [_change(each, account) for each in plan.steps],
         "stuck": [{"subject": each.subject, "why": each.text} for each in plan.stuck],
-        "kept": [{"subject": each.subject, "what": each.text.replace(account, _ACCOUNT)} for each in plan.kept],
+        "kept": [{"subject": each.subject, "what": _hidden(each.text, account)} for each in plan.kept],
         "unknown": [
             {"subject": each.subject, "setting": each.setting, "why": each.error.message} for each in plan.unknown
         ],
         "limits": [
-            {"what": each.what, "days": each.days or None, "before": each.before, "older": found.number,
-             "older_bytes": found.size}
+            {"what": each.what, "days": each.days or None, "before": each.before,
+             "older": found.number if found else None, "older_bytes": found.size if found else None}
             for each, found in counted.items()
         ],
     }  # fmt: skip
 
 
 def _change(step: Step, account: str) -> JsonRow:
-    hidden = [line.replace(account, _ACCOUNT) for line in step.lines]
+    hidden = [_hidden(line, account) for line in step.lines]
     return {"subject": step.subject, "setting": step.setting, "lines": hidden}
 
 

@@ -34,7 +34,7 @@ def heading(bucket: str, usage: Any) -> str:
     return (
         f"{bucket}: {_many(now.versions, 'current object')} ({size(now.size)}), "
         f"{_many(old.versions, 'noncurrent version')} ({size(old.size)}), {_many(usage.markers, 'delete marker')}; "
-        f"{now.small + old.small} smaller than 128 KiB"
+        f"{now.small + old.small:,} smaller than 128 KiB"
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
+from chronos_secrets.amounts import lasting, size
 from chronos_secrets.pgbackrest.proved import Check, Drill, Judged, Point, Seconds, Verdict
-from chronos_secrets.report.backup import lasting, size
 
 HEADERS = ("WHAT", "RESULT", "")
 JsonRow = dict[str, object]

@@ -24,7 +24,7 @@ _TONES = {
 _DRILL_HEADS = (
     "Drill", "Backup", "Fetch", "Replay", "First query", "RTO", "Objective", "RPO", "Objective of the RPO", "Result",
 )  # fmt: skip
-_COMMAND = re.compile(r"(chronos-secrets(?: [\w./=:+-]+)+)")
+_COMMAND = re.compile(r"(chronos-secrets(?: [\w./=:+-]+| '[^']*')+)")
 _SAFE_LINK = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 
 
@@ -189,16 +189,21 @@ def _copies(found: Any) -> Html:
 
 
 def _backups(found: Any) -> Html:
+    if found.backups is None:
+        return Html()
+    seen = found.backups_seen
+    when = f"As last seen from this machine, on {seen.astimezone(found.zone):%Y-%m-%d at %H:%M}." if seen else ""
     lines: list[Line] = [
         (
             each.label, each.repo, each.kind, f"{each.stopped.astimezone(found.zone):%Y-%m-%d %H:%M}",
             copies.age(each.stopped, found.made), f"{each.wal[0] or '?'} to {each.wal[1] or 'now'}",
             _state("ok", "good") if each.is_good else joined(_state("overdue", "NOT GOOD"), f" {short(each.state)}"),
         )
-        for each in found.backups
+        for each in sorted(found.backups, key=lambda each: each.stopped, reverse=True)
     ]  # fmt: skip
     heads = ("Backup", "Repository", "Kind", "Made", "Age", "WAL", "State")
-    return table(heads, lines, label="Backups") if lines else Html()
+    told = table(heads, lines, label="Backups") if lines else tag("p", "There was no backup.")
+    return joined(tag("p", when, cls="quiet") if when else Html(), told)
 
 
 def _drills(drills: Sequence[Any], zone: tzinfo) -> Html:

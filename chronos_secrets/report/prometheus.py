@@ -66,21 +66,67 @@ def copies(places: Iterable[Any], *, project: str, now: datetime) -> str:
     )  # fmt: skip
 
 
-def backups(found: Iterable[Any], drills: Iterable[Any], *, project: str, now: datetime) -> str:
-    """The newest backup of each kind and the newest drill (review/page.py's `BackupLine` and `Drill`)."""
+def backups(
+    found: Iterable[Any] | None, drills: Iterable[Any], standing: Iterable[Any], facts: Any, promised: Any, *,
+    project: str, zone: tzinfo,
+) -> str:  # fmt: skip
+    """How the backups stand: the lines of `backup status`, and the facts and objectives that they rest on.
+
+    `found` and `drills` are review/page.py's `BackupLine` and `Drill`; None for a repository that did not answer.
+    """
     of = {"project": project}
-    kinds: dict[tuple[str, str], list[Any]] = {}
-    for each in found:
-        kinds.setdefault((each.repo, each.kind), []).append(each)
-    named = [({**of, "repo": repo, "kind": kind}, held) for (repo, kind), held in sorted(kinds.items())]
     return _text(
-        _ran("backups", of, now),
-        _Metric("backups", "How many backups of a kind the repository holds.",
-                [(labels, len(held)) for labels, held in named]),
-        _Metric("backup_stopped_timestamp_seconds", "When the newest good backup of a kind was complete; 0 is never.",
-                [(labels, _moment(_newest_good(held))) for labels, held in named]),
+        _ran("backups", of, facts.now),
+        _Metric("backup_is_as_promised", "Whether each line of backup status is as it should be.",
+                [({**of, "what": name}, good) for name, good in _lines_of(standing).items()]),
+        *([] if found is None else _held(found, of)),
+        *_wal(facts, of),
+        _Metric("repository_verified_timestamp_seconds", "When the repository was last verified and good; 0 is never.",
+                [(of, _moment(facts.verified))]),
+        _Metric("repository_is_good", "Whether the last verification from this machine found nothing wrong.",
+                [(of, not facts.faulty)] if facts.faulty or facts.verified else []),
+        _Metric("drill_proved_timestamp_seconds", "The beginning of the day on which a drill last proved the backups.",
+                [(of, _day(facts.drilled, zone) if facts.drilled else _NEVER)]),
         *_drilled(max(drills, key=lambda each: each.at, default=None), of),
+        _promised(promised, of),
     )  # fmt: skip
+
+
+def _lines_of(standing: Iterable[Any]) -> dict[str, bool]:
+    """By name, whether it is good; what nobody promised anything of is left out."""
+    good: dict[str, bool] = {}
+    for each in standing:
+        if each.mark.value != "-":
+            good[each.name] = good.get(each.name, True) and each.mark.value == "ok"
+    return good
+
+
+def _held(found: Iterable[Any], of: Mapping[str, str]) -> Iterable[_Metric]:
+    held = list(found)
+    kinds: dict[tuple[str, str], list[Any]] = {(repo, "full"): [] for repo in {each.repo for each in held} or {"repo1"}}
+    for each in held:
+        kinds.setdefault((each.repo, each.kind), []).append(each)
+    named = [({**of, "repo": repo, "kind": kind}, some) for (repo, kind), some in sorted(kinds.items())]
+    yield _Metric("backups", "How many backups of a kind the repository holds.",
+                  [(labels, len(some)) for labels, some in named])  # fmt: skip
+    yield _Metric("backup_stopped_timestamp_seconds", "When the newest good backup of a kind was complete; 0 is never.",
+                  [(labels, _moment(_newest_good(some))) for labels, some in named])  # fmt: skip
+
+
+def _wal(facts: Any, of: Mapping[str, str]) -> Iterable[_Metric]:
+    if facts.waiting is not None:
+        yield _Metric("wal_waits_since_timestamp_seconds", "Since when a commit waits to be in the repository.",
+                      [(of, _moment(facts.waiting))])  # fmt: skip
+    if facts.archiver is not None:
+        yield _Metric("wal_archived_timestamp_seconds", "When the database last archived WAL; 0 is never.",
+                      [(of, _moment(facts.archiver.last_at))])  # fmt: skip
+        yield _Metric("wal_fails", "Whether the last try to archive WAL failed.", [(of, bool(facts.archiver.fails))])
+
+
+def _promised(promised: Any, of: Mapping[str, str]) -> _Metric:
+    limits = {name: getattr(promised, name, None) for name in ("rpo", "rto", "full_age")}
+    told = [({**of, "objective": name}, limit.total_seconds()) for name, limit in limits.items() if limit is not None]
+    return _Metric("objective_seconds", "What the inventory promises of the backups.", told)
 
 
 def _newest_good(held: Iterable[Any]) -> datetime | None:
@@ -88,16 +134,14 @@ def _newest_good(held: Iterable[Any]) -> datetime | None:
 
 
 def _drilled(drill: Any, of: Mapping[str, str]) -> Iterable[_Metric]:
-    yield _Metric("drill_timestamp_seconds", "When a restore was last tried; 0 is never.",
+    yield _Metric("drill_timestamp_seconds", "When this machine last drilled, proved or not; 0 is never.",
                   [(of, _moment(drill.at if drill else None))])  # fmt: skip
     if drill is None:
         return
     parts = [({**of, "part": part}, getattr(drill, part)) for part in ("fetch", "replay", "first_query")]
-    yield _Metric("drill_seconds", "How long each part of the last drill took.", parts)
+    measured = [(labels, took) for labels, took in parts if took is not None]
+    yield _Metric("drill_seconds", "How long each part of the last drill took.", measured)
     yield _Metric("drill_kept", "Whether the last drill proved all that was promised.", [(of, drill.kept)])
-    promised = {"rto": drill.rto_objective, "rpo": drill.rpo_objective}
-    told = [({**of, "objective": name}, number) for name, number in promised.items() if number is not None]
-    yield _Metric("objective_seconds", "What was promised.", told)
     if drill.rpo is not None:
         yield _Metric("drill_rpo_seconds", "How much the last drill would have lost.", [(of, drill.rpo)])
 

@@ -3,20 +3,24 @@
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from chronos_secrets.amounts import lasting, size
 from chronos_secrets.pgbackrest.info import Backup
 from chronos_secrets.pgbackrest.running import Recovered
 from chronos_secrets.pgbackrest.targets import Target
-from chronos_secrets.report.backup import JsonRow, iso, lasting, moment, size
+from chronos_secrets.report.backup import JsonRow, iso, moment
+
+_MOST = 3  # timelines that are told one by one
 
 
 class Plan(NamedTuple):
     """What a restore is going to do. Nothing has been done.
 
-    `newest` is the newest commit that can be replayed, None where none was found; `full` the last full backup, `gap`
+    `newest` is the newest commit that can be replayed, None where none was found; `free` the bytes where the files go,
+    None where nobody has looked; `full` the last full backup, `gap`
     the first WAL segment that is missing on the way. `left` are the timelines that were left, each with the place
     where. `folder` is set for a look beside production; else `data` is replaced, and what it holds goes to `aside`,
     None for nothing. `first` is the command by which a person has to stop a server that is not ours to stop, `resumes`
-    when an earlier run began.
+    when an earlier run began, `placed` that it came as far as to start the server.
     """
 
     host: str
@@ -27,7 +31,7 @@ class Plan(NamedTuple):
     newest: datetime | None
     full: Backup | None
     gap: str | None
-    free: int
+    free: int | None
     data: str
     aside: str | None
     tablespaces: str | None
@@ -36,13 +40,18 @@ class Plan(NamedTuple):
     resumes: str | None
     folder: str | None = None
     first: str | None = None
+    placed: bool = False
 
 
 def lines(plan: Plan, now: datetime, zone: tzinfo) -> list[str]:
     """The plan, one fact a line."""
+    if plan.placed:
+        begun = f"goes on with the restore that was begun at {plan.resumes}"
+        return [f"{begun}: its files are in place in {plan.data} on {plan.host}", _starts(plan)]
     backup = plan.backup
     kind = f"{backup.kind} backup of {moment(backup.stopped, zone)}"
-    found = [f"fetches {backup.label}, the {kind}: {size(backup.size)}, {size(plan.free)} free on {plan.host}"]
+    room = "" if plan.free is None else f", {size(plan.free)} free on {plan.host}"
+    found = [f"fetches {backup.label}, the {kind}: {size(backup.size)}{room}"]
     if plan.resumes:
         found.insert(0, f"goes on with the restore that was begun at {plan.resumes}")
     found += [_replays(plan, zone), *_loses(plan, now)]
@@ -53,7 +62,11 @@ def lines(plan: Plan, now: datetime, zone: tzinfo) -> list[str]:
     found += [f"stops {plan.stops}"] if plan.stops else []
     found += [f"moves {plan.data} aside to {plan.aside}; it is not deleted"] if plan.aside else []
     found += [f"puts tablespaces into {plan.tablespaces}"] if plan.tablespaces else []
-    return [*found, f"starts {plan.starts}" if plan.starts else "starts nothing: that is for you to do", _expects(plan)]
+    return [*found, _starts(plan), _expects(plan)]
+
+
+def _starts(plan: Plan) -> str:
+    return f"starts {plan.starts}" if plan.starts else "starts nothing: that is for you to do"
 
 
 def _replays(plan: Plan, zone: tzinfo) -> str:
@@ -78,6 +91,8 @@ def _loses(plan: Plan, now: datetime) -> list[str]:
 
 
 def _left(plan: Plan) -> str:
+    if len(plan.left) > _MOST:
+        return f"what {len(plan.left)} earlier timelines committed after they were left does not come back"
     each = (f"what timeline {timeline} committed after {place}" for timeline, place in plan.left)
     return f"{', and '.join(each)} does not come back"
 

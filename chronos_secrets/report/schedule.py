@@ -1,6 +1,6 @@
 """Timers as text and as JSON. From plans alone, which are anything with the attributes used here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,8 +39,13 @@ def plan_json(plan: Any, now: datetime) -> JsonRow:
 
 def seen_line(seen: Any) -> tuple[str, ...]:
     """One timer as it stands."""
-    state = f"NO: {'; '.join(seen.problems)}" if seen.problems else "as it should be"
-    return seen.name, seen.host, seen.last_words, seen.next, state
+    return seen.name, seen.host, seen.last_words, seen.next, "NO" if seen.problems else "as it should be"
+
+
+def fault_lines(found: Iterable[Any]) -> Iterator[str]:
+    """What is wrong with each timer, a line for each: a table would break what is to be copied."""
+    for each in found:
+        yield from (f"{each.name} on {each.host}: {problem}" for problem in each.problems)
 
 
 def seen_json(seen: Any) -> JsonRow:

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from chronos_secrets.amounts import lasting
 from chronos_secrets.inventory.model import Inventory
 from chronos_secrets.inventory.schedule import Standing, State
 from chronos_secrets.review.due import Row
-from chronos_secrets.review.words import lasting
 
 _ID, _KIND = "backup.full", "backup"  # no credential's or task's id has a dot in it
 _STATUS = "chronos-secrets backup status"

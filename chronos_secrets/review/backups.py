@@ -9,13 +9,13 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from chronos_secrets.amounts import counted, lasting, size
 from chronos_secrets.inventory.model import Objectives, PgBackRest
 from chronos_secrets.inventory.schedule import add
 from chronos_secrets.pgbackrest import info
 from chronos_secrets.pgbackrest.archiver import Archiver, end_of
 from chronos_secrets.pgbackrest.info import Backup, Stanza
 from chronos_secrets.pgbackrest.settings import Difference, Setting
-from chronos_secrets.review.words import counted, lasting, size
 
 GRACE = timedelta(hours=2)
 """How long after its time a backup of the schedule may still be under way, or wait for a timer."""

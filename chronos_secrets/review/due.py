@@ -1,5 +1,6 @@
 """What is due: the inventory's rules and tasks against what is known of the vault and of this machine's ticks. Pure."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
@@ -9,6 +10,9 @@ from chronos_secrets.inventory.model import Credential, Inventory, Task
 from chronos_secrets.inventory.schedule import Known, Standing, State, standing, task_standing
 from chronos_secrets.review.ticks import Ticks
 from chronos_secrets.rotation.courses import COURSES
+
+ANY = "*"
+"""In a command line that this program can run: whatever word, such as the value of an option."""
 
 
 class Row(NamedTuple):
@@ -36,8 +40,8 @@ def rows(
 ) -> list[Row]:
     """Every credential and task, and the rows of others in `also`, most urgent first.
 
-    `commands` are the command lines that this program can run. `waiting` are those that a person has to run first, by
-    the credential whose last rotation stopped for that.
+    `commands` are the command lines that this program can run; ANY at the end of one stands for any word. `waiting` are
+    those that a person has to run first, by the credential whose last rotation stopped for that.
     """
     found = [
         _credential_row(each, known.get(each.id), today, waiting.get(each.id))
@@ -98,6 +102,6 @@ def how_to_rotate(credential: Credential, found: Standing, today: date, waiting:
 
 def _task_row(task: Task, done: date | None, today: date, commands: frozenset[tuple[str, ...]]) -> Row:
     how = f"chronos-secrets done {task.id}"
-    if task.run and task.run in commands:
-        how = " ".join(("chronos-secrets", *task.run))
+    if task.run and (task.run in commands or (*task.run[:-1], ANY) in commands):
+        how = shlex.join(("chronos-secrets", *task.run))
     return Row(task.id, "task", task.title, "", "", task.owner, task_standing(task, done, today), how)

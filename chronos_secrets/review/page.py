@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from chronos_secrets.inventory.model import Every, Interval, Inventory
 from chronos_secrets.inventory.schedule import Known, State, add, expiry, occurrences
+from chronos_secrets.pgbackrest.info import Stanza
 from chronos_secrets.review.copies import KIND as COPY
 from chronos_secrets.review.due import Row
 from chronos_secrets.review.due import within as nearest
@@ -40,9 +41,9 @@ class Drill(NamedTuple):
 
     at: datetime  # UTC
     backup: str
-    fetch: float
-    replay: float
-    first_query: float
+    fetch: float | None
+    replay: float | None
+    first_query: float | None
     rto_objective: float | None
     rpo: float | None
     rpo_objective: float | None
@@ -50,14 +51,16 @@ class Drill(NamedTuple):
     words: str
 
     @property
-    def rto(self) -> float:
-        """How long it took from the first byte to the first answer."""
+    def rto(self) -> float | None:
+        """How long it took from the first byte to the first answer; None where there was none."""
+        if self.fetch is None or self.replay is None or self.first_query is None:
+            return None
         return self.fetch + self.replay + self.first_query
 
     @property
     def kept(self) -> bool:
         """Whether it proved what was promised."""
-        slow = self.rto_objective is not None and self.rto > self.rto_objective
+        slow = self.rto_objective is not None and (self.rto is None or self.rto > self.rto_objective)
         lost = self.rpo_objective is not None and (self.rpo is None or self.rpo > self.rpo_objective)
         return self.is_good and not slow and not lost
 
@@ -121,6 +124,7 @@ class Facts(NamedTuple):
     damaged: int  # lines of the history that are not as they were written
     copies: Sequence[Any] = ()  # review.copies.Held
     backups: Sequence[BackupLine] | None = None
+    backups_seen: datetime | None = None  # when this machine last looked at them (UTC)
     drills: Sequence[Drill] | None = None
 
 
@@ -141,7 +145,8 @@ class Page(NamedTuple):
     timeline: Timeline
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
     copies: tuple[Any, ...]
-    backups: tuple[BackupLine, ...]
+    backups: tuple[BackupLine, ...] | None
+    backups_seen: datetime | None
     drills: tuple[Drill, ...]
     since: Since
     done: tuple[Deed, ...]
@@ -157,7 +162,8 @@ def compose(
     return Page(
         inventory.project, inventory.owner, facts.zone, today, facts.made, facts.machine, facts.seen, tuple(rows),
         tuple(asked), targets, tuple(_unknown(inventory, facts)), _timeline(inventory, rows, facts, today),
-        tuple(_groups(inventory, rows)), tuple(facts.copies), tuple(facts.backups or ()), tuple(facts.drills or ()),
+        tuple(_groups(inventory, rows)), tuple(facts.copies),
+        None if facts.backups is None else tuple(facts.backups), facts.backups_seen, tuple(facts.drills or ()),
         since, tuple(_deeds(facts.events, since.day, facts.zone)),
     )  # fmt: skip
 
@@ -173,6 +179,19 @@ def last_review(inventory: Inventory, ticks: Mapping[str, date], events: Iterabl
     return Since(last, f"the last review, when {REVIEW_TASK} was done")
 
 
+def backup_lines(stanza: Stanza) -> list[BackupLine]:
+    """The backups that a repository holds, the oldest first; each can be replayed to the newest WAL of its database."""
+    ends = {(each.repo, each.database): each.last for each in stanza.archives}
+    return [
+        BackupLine(
+            f"repo{each.repo}", each.label, each.kind, each.stopped, each.size,
+            (each.wal_start, ends.get((each.repo, each.database)) or each.wal_stop),
+            "it copied pages that were damaged" if each.error else "", not each.error,
+        )
+        for each in sorted(stanza.backups, key=lambda each: each.stopped)
+    ]  # fmt: skip
+
+
 def _is_near(state: State) -> bool:
     return state.needs_action or state in _SOON
 
@@ -185,7 +204,7 @@ def _unknown(inventory: Inventory, facts: Facts) -> Iterable[str]:
     if missing:
         yield f"When the vault was last open here, {missing} of the inventory's credentials had no entry in it."
     if inventory.pgbackrest and facts.backups is None:
-        yield "Nobody looked at the backups for this page."
+        yield "This machine never looked at the backups. To look: chronos-secrets backup status"
     if inventory.pgbackrest and not facts.drills:
         yield "No restore was ever proved on this machine." if facts.drills is not None else "No drills are known."
     if facts.damaged:

@@ -4,7 +4,7 @@ A timer that nobody looks at dies unseen, so each run leaves a record, and what 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from chronos_secrets.inventory import cron, firings
@@ -29,7 +29,7 @@ def fault(line: str, zone: ZoneInfo, run: Run | None, since: datetime | None, no
 
     `since` is when the timer was installed, None where that is not known; a run that was due before is none.
     """
-    expected = cron.last_before(line, now - SLACK, zone)
+    expected = _expected(line, now - SLACK, zone)
     begun = [each for each in (since, run.begun if run else None) if each is not None]
     if expected is not None and begun and max(begun) < expected:
         return f"has not run since it should have, at {stamp(expected, zone)}"
@@ -40,6 +40,14 @@ def fault(line: str, zone: ZoneInfo, run: Run | None, since: datetime | None, no
     if run.status == 0:
         return None
     return f"failed with status {run.status}" + (f": {run.words}" if run.words else "")
+
+
+def _expected(line: str, before: datetime, zone: ZoneInfo) -> datetime | None:
+    """The last time at which a timer had to start. Not on the day on which the clocks skip it: systemd does not."""
+    at, fields = cron.last_before(line, before, zone), cron.parse(line)
+    if at is not None and (at.hour not in fields.hours or at.minute not in fields.minutes):
+        return cron.last_before(line, at.astimezone(UTC) - timedelta(minutes=1), zone)
+    return at
 
 
 def near(lines: Mapping[str, str], zone: ZoneInfo, now: datetime) -> str | None:

@@ -76,9 +76,9 @@ class _OverKey(Ssh):
         super().__init__(alias, config=config)
         self._for_a_person = Ssh(alias)
 
-    def paste(self, argv: Sequence[str]) -> str:
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """See Host.paste."""
-        return self._for_a_person.paste(argv)
+        return self._for_a_person.paste(argv, account=account)
 
     def refusal(self, tried: Ran) -> TargetFailed:
         """See Remote.refusal."""

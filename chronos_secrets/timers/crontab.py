@@ -9,18 +9,24 @@ class Unbalanced(ValueError):
 
 def ours(crontab: str, project: str) -> tuple[str, ...] | None:
     """The lines between our marks; None where there are no marks. Raises Unbalanced."""
-    found = _bounds(crontab.splitlines(), project)
-    return None if found is None else tuple(crontab.splitlines()[found[0] + 1 : found[1]])
+    lines = _lines(crontab)
+    found = _bounds(lines, project)
+    return None if found is None else tuple(lines[found[0] + 1 : found[1]])
 
 
 def with_ours(crontab: str, project: str, lines: Sequence[str]) -> str:
     """The same crontab with `lines` as ours, and without our marks where there are none. Raises Unbalanced."""
-    all_lines = crontab.splitlines()
+    all_lines = _lines(crontab)
     found = _bounds(all_lines, project)
     begin, end = _marks(project)
     block = [begin, *lines, end] if lines else []
     before, after = (all_lines, []) if found is None else (all_lines[: found[0]], all_lines[found[1] + 1 :])
     return "".join(f"{line}\n" for line in (*before, *block, *after))
+
+
+def _lines(crontab: str) -> list[str]:
+    """Its lines as cron has them: str.splitlines would break a person's line at a form feed, too."""
+    return crontab.removesuffix("\n").split("\n") if crontab else []
 
 
 def _marks(project: str) -> tuple[str, str]:

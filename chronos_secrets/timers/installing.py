@@ -30,6 +30,7 @@ for path; do
 done
 """
 _PRESENT = 'PATH=$1; shift; for each; do command -v "$each" >/dev/null || echo "$each"; done'
+_NO_CRONTAB = ("no crontab", "no such file")  # what cron says of a user who has none
 _ALIVE = frozenset({"running", "degraded", "starting", "initializing", "maintenance"})
 
 
@@ -68,7 +69,7 @@ def look(plan: Plan, host: Host) -> Found:
     ours = {path: content for path, content in contents.items() if path not in foreign}
     systemd = _systemd_runs(plan, host)
     alive = systemd if plan.by == "systemd" else _cron_runs(host)
-    return Found(ours, _crontab(host) if plan.own else "", alive, systemd)
+    return Found(ours, _crontab(plan, host) if plan.own else "", alive, systemd)
 
 
 def read(host: Host, paths: Sequence[str]) -> dict[str, bytes]:
@@ -97,15 +98,20 @@ def changes(plan: Plan, found: Found) -> list[Change]:
 
 def require_startable(plan: Plan, host: Host) -> None:
     """Raises Refused where the host lacks a program that its timers call, TargetFailed where it is away."""
+    if plan.own and plan.crontab and _missing(host, os.environ.get("PATH", texts.PATH), "crontab"):
+        raise Refused(f"{host.name} has no program crontab", hint="by: systemd in timers:    (in the inventory)")
     if plan.own or not plan.timers:
         return
-    needed = ("flock", plan.engine or "pgbackrest")
-    missing = host.run(("sh", "-c", _PRESENT, "sh", texts.PATH, *needed), timeout=_TIMEOUT).out.decode().split()
-    if missing:
+    if missing := _missing(host, texts.PATH, "flock", plan.engine or "pgbackrest"):
         raise Refused(
             f"{host.name} has no program {missing[0]}, which its timers call",
             hint=host.paste(("sh", "-c", f"PATH={texts.PATH}; command -v {missing[0]}")),
         )
+
+
+def _missing(host: Host, path: str, *programs: str) -> list[str]:
+    """Those programs that a host does not have. Raises TargetFailed."""
+    return host.run(("sh", "-c", _PRESENT, "sh", path, *programs), timeout=_TIMEOUT).out.decode().split()
 
 
 def apply(plan: Plan, host: Host, found: Found, wanted: list[Change]) -> None:
@@ -229,12 +235,15 @@ def _remove(host: Host, path: str) -> None:
         raise TargetFailed(f"{path} on {host.name} could not be removed", hint=host.paste(argv))
 
 
-def _crontab(host: Host) -> str:
-    """The user's crontab, "" where there is none, or no cron."""
-    try:
-        ran = host.run(("crontab", "-l"), timeout=_TIMEOUT)
-    except TargetFailed:
+def _crontab(plan: Plan, host: Host) -> str:
+    """The user's crontab, "" where there is none. Raises TargetFailed: one that cannot be read must not be replaced."""
+    if _missing(host, os.environ.get("PATH", texts.PATH), "crontab"):
         return ""
+    argv = ("crontab", "-l")
+    ran = host.run(argv, timeout=_TIMEOUT)
+    said = ran.err.decode(errors="replace").strip()
+    if ran.status != 0 and plan.by == "cron" and not any(words in said.lower() for words in _NO_CRONTAB):
+        raise TargetFailed("your crontab cannot be read", details=said.splitlines(), hint=host.paste(argv))
     return ran.out.decode(errors="surrogateescape") if ran.status == 0 else ""
 
 
@@ -247,7 +256,7 @@ def _crontab_differs(plan: Plan, found: Found) -> bool:
 
 def _write_crontab(plan: Plan, host: Host, found: Found) -> None:
     new = crontab.with_ours(found.crontab, plan.project, plan.crontab)
-    if _crontab(host) != found.crontab:
+    if _crontab(plan, host) != found.crontab:
         raise Refused("your crontab was changed meanwhile; nothing was written to it", hint="run the command again")
     ran = host.run(("crontab", "-"), stdin=new.encode(errors="surrogateescape"), timeout=_TIMEOUT)
     if ran.status != 0:

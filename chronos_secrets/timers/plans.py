@@ -56,6 +56,11 @@ class Plan(NamedTuple):
     stanza: str | None = None
 
     @property
+    def starter(self) -> str:
+        """What has to run for the timers to be started, as a person knows it."""
+        return "systemd --user" if self.own and self.by == "systemd" else self.by
+
+    @property
     def owner(self) -> str | None:
         """Whom the files belong to; None for whoever installs them."""
         return None if self.own else "root:root"
@@ -81,7 +86,7 @@ def backups(inventory: Inventory, home: PurePath) -> Plan | None:
         return None
     schedule, project = section.schedule, inventory.project
     stem = f"chronos-secrets-{project}"
-    script = f"/usr/local/sbin/{stem}-backup"
+    script, rotation, *_ = _possible(project)
     timers = tuple(
         Timer(type_, line, schedule.timezone, f"{stem}-{type_}", f"{type_} backup of the stanza {section.stanza}")
         for type_, line in schedule.starts.items()
@@ -90,19 +95,30 @@ def backups(inventory: Inventory, home: PurePath) -> Plan | None:
     engine, argv = _pgbackrest(inventory, home)
     shared = (
         File(script, texts.backup_script(project, section.stanza, names, argv), 0o755, names),
-        File(f"/etc/logrotate.d/{stem}", texts.logrotate(project, [texts.log(name) for name in names]), 0o644, names),
+        File(rotation, texts.logrotate(project, [texts.log(name) for name in names]), 0o644, names),
     )
     if schedule.by == "cron":
         lines = [texts.crontab_line(each.line, ("/bin/sh", script, each.name), user="root") for each in timers]
         started = [File(CRON_FILE, texts.cron_file(project, lines, schedule.timezone), 0o644, names)]
     else:
         started = [file for each in timers for file in _system_units(project, each, script)]
-    possible = [f"{_SYSTEM_UNITS}/{stem}-{each}.{ending}" for each in _TYPES for ending in _ENDINGS]
     return Plan(
         project, schedule.host, schedule.by, own=False, timers=timers, files=(*shared, *started),
-        possible=(*(each.path for each in shared), CRON_FILE, *possible), crontab=(), engine=engine,
-        stanza=section.stanza,
+        possible=_possible(project), crontab=(), engine=engine, stanza=section.stanza,
     )  # fmt: skip
+
+
+def abandoned(inventory: Inventory, host: str) -> Plan:
+    """A host on which the timers of backups were installed, and which has none any more: all of them are to go."""
+    project = inventory.project
+    return Plan(project, host, "systemd", own=False, timers=(), files=(), possible=_possible(project), crontab=())
+
+
+def _possible(project: str) -> tuple[str, ...]:
+    """Every file that the timers of backups can have on their host: first the script and the rotation of its logs."""
+    stem = f"chronos-secrets-{project}"
+    units = [f"{_SYSTEM_UNITS}/{stem}-{each}.{ending}" for each in _TYPES for ending in _ENDINGS]
+    return f"/usr/local/sbin/{stem}-backup", f"/etc/logrotate.d/{stem}", CRON_FILE, *units
 
 
 def own(inventory: Inventory, here: Here) -> Plan:
@@ -114,12 +130,13 @@ def own(inventory: Inventory, here: Here) -> Plan:
         Timer(name, row.at, inventory.timezone, f"{stem}-{name}", f"chronos-secrets {' '.join(JOBS[name])}")
         for name, row in (wanted.jobs.items() if wanted else ())
     )
-    lines = [texts.crontab_line(each.line, _started(here, each.name)) for each in timers] if by == "cron" else []
+    placed = ("env", *(f"{name}={value}" for name, value in here.environment.items())) if here.environment else ()
+    calls = [(each.line, (*placed, *_started(here, each.name))) for each in timers] if by == "cron" else []
     files = [file for each in timers for file in _own_units(project, each, here)] if by == "systemd" else []
     return Plan(
         project, LOCAL, by, own=True, timers=timers, files=tuple(files),
         possible=tuple(posixpath.join(here.units, f"{stem}-{name}.{ending}") for name in JOBS for ending in _ENDINGS),
-        crontab=tuple(lines),
+        crontab=tuple(texts.crontab_line(line, argv) for line, argv in calls),
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def standing(plan: Plan, host: Host) -> dict[str, tuple[str, ...]]:
 
 def _idle(plan: Plan, host: Host, unit: str, states: dict[str, tuple[str, str]], *, alive: bool) -> list[str]:
     if not alive:
-        return [f"{plan.by} does not run on {host.name}"]
+        return [f"{plan.starter} does not run on {host.name}"]
     if plan.by == "cron":
         return []
     active, enabled = states.get(unit, ("", ""))

@@ -13,19 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from chronos_secrets.cli.backup import progress, verified
+from chronos_secrets.cli.backup import place, progress, verified
 from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import info
 from chronos_secrets.settings import Flags
 from chronos_secrets.systems.hosts import Local
-from tests.support.backup_hosts import Backed, Machine, Way, here, machine
+from tests.support.backup_hosts import BOX, WAYS, Backed, Machine, Way, here, machine
 from tests.support.backups import STANZA
 from tests.support.commands import Done, Terminal, argv
 from tests.support.seaweed import Seaweed
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
-WAYS = ("backups_here", "backups_over_ssh", "backups_in_container", "backups_in_container_over_ssh")
 SCHEDULE = 'schedule: {full: "0 11 * * *", diff: "0 5,17,23 * * *", timezone: UTC, host: HOST}'
 
 
@@ -180,7 +179,7 @@ def test_json_is_all_that_is_said(project: Project, monkeypatch: pytest.MonkeyPa
     assert told["backup"]["label"] == project.labels[-1]
 
 
-@pytest.mark.parametrize("way", ["backups_here", "backups_in_container"])
+@pytest.mark.parametrize("way", ["backups_here", BOX])
 def test_ctrl_c_says_what_becomes_of_the_backup(
     way: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ):
@@ -221,6 +220,36 @@ def test_a_check_says_when_the_database_archives_with_another_configuration(proj
         world.archive()
         other.unlink()
     assert project.backup("check", locked=True).status == 0
+
+
+# --- hints ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_a_hint_that_is_pasted_runs_wherever_the_database_is(
+    way: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    """A container may have no program that changes the account, and its own one is the database's already."""
+    project = Project(tmp_path, request.getfixturevalue(way), monkeypatch)
+    project.world.must("stop")
+    try:
+        stopped = project.backup("expire", locked=True)
+        assert stopped.status == 7, stopped.text
+        hint = stopped.err.partition("hint: ")[2].splitlines()[0]
+        assert hint.endswith((" start", " start'"))
+        _pasted(hint)
+        assert project.backup("expire", locked=True).status == 0
+    finally:
+        project.world.must("start")
+    session = Session(Flags(inventory=str(project.inventory)))
+    assert "42" in _pasted(place.of(session).server.by_hand("SELECT 6 * 7")).split()
+
+
+def _pasted(command: str) -> str:
+    """What a command prints, given to a shell as a person would."""
+    ran = subprocess.run(("sh", "-c", command), capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, (command, ran.stdout, ran.stderr)
+    return ran.stdout
 
 
 # --- what there is ----------------------------------------------------------------------------------------------------
@@ -267,7 +296,7 @@ def test_a_dead_key_is_no_empty_repository(lonely: Project):
     dead = world.cloud.key(world.user)
     world.store(dead)
     world.cloud.delete(world.user, dead.id)
-    for words in ("info", "diff", "verify"):
+    for words in ("info", "diff", "verify", "restore", "drill"):
         done = lonely.backup(words, locked=True)
         assert done.status == 7, done.text
         assert "the bucket's server does not know the access key" in done.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backup_hosts import Backed, Machine, Way
+from tests.support.backup_hosts import IN_BOX, Backed, Machine, Way
 from tests.support.commands import Done, Terminal, argv
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
@@ -40,6 +40,7 @@ class Keeper(Backed):
 
 def restore(way: Way) -> None:
     """The world's own settings again."""
+    way.world.has_gap = True
     for name in BEFORE:
         way.world.database.ask(f"ALTER SYSTEM RESET {name}")
     way.world.archive()
@@ -173,6 +174,7 @@ def test_a_database_that_is_away_is_no_difference_but_a_failure(keeper: Keeper):
     done = keeper.configure("--check")
     assert done.status == 7
     assert "the database on this machine does not answer" in done.err
+    assert "psql --port=1 " in done.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("words", [(), ("--check", "--apply")])
@@ -180,6 +182,7 @@ def test_one_says_whether_to_look_or_to_set(keeper: Keeper, words: tuple[str, ..
     assert keeper.configure(*words).status == 2
 
 
+@IN_BOX
 def test_a_container_is_set_up_through_ssh_and_the_printed_command_does_the_rest(
     tmp_path: Path, backups_in_container_over_ssh: Way, monkeypatch: pytest.MonkeyPatch
 ):
@@ -199,6 +202,7 @@ def test_a_container_is_set_up_through_ssh_and_the_printed_command_does_the_rest
         restore(keeper.way)
 
 
+@IN_BOX
 def test_a_compose_service_is_started_anew_by_compose(
     tmp_path: Path, backups_in_container_over_ssh: Way, monkeypatch: pytest.MonkeyPatch
 ):

@@ -2,24 +2,25 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from chronos_secrets.cli.backup import drilled
-from chronos_secrets.pgbackrest import scratch
+from chronos_secrets.cli.backup import drilled, progress
+from chronos_secrets.pgbackrest import drill, scratch
 from chronos_secrets.pgbackrest.scratch import PORT
 from chronos_secrets.systems import files
-from tests.support.backup_hosts import Backed, Way
+from tests.support.backup_hosts import BOX, DESTINATION, Backed, Way
 from tests.support.commands import Done
 from tests.support.drills import timelines
-from tests.support.targets import Database
+from tests.support.pages import Reader
+from tests.support.sightings import Row, Writer, query
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
@@ -43,6 +44,7 @@ class Driller(Backed):
 def driller(
     folder: Path, way: Way, patch: pytest.MonkeyPatch, ground: Path, *, objectives: str = OBJECTIVES, probe: str = ""
 ) -> Driller:
+    way.world.close_gap()
     section = f"objectives: {{{objectives}}}\n  drill: {{path: {ground}}}"
     made = Driller(folder, way, patch, section=section, database=f"probe_tables: [{probe}]" if probe else "")
     made.ground = ground
@@ -54,58 +56,19 @@ def project(tmp_path: Path, hurried: None, backups_here: Way, monkeypatch: pytes
     return driller(tmp_path, backups_here, monkeypatch, ground)
 
 
-def query(
-    database: Database, statement: str, *, folder: Path | None = None, port: int | None = None
-) -> list[tuple[object, ...]]:
-    """Ask the database, or the one that a drill kept, as its administrator."""
-    import psycopg
-
-    where = {
-        "host": str(folder or database.folder),
-        "port": str(port or database.port),
-        "user": "admin",
-        "dbname": "birds",
-    }
-    with psycopg.connect(**where, autocommit=True) as connection:
-        found = connection.execute(statement.encode())
-        return found.fetchall() if found.description else []
-
-
-class Row(NamedTuple):
-    """A row that was sent at one moment, and known to be committed at another."""
-
-    number: int
-    sent: datetime
-    known: datetime
+def due(project: Driller) -> dict[str, dict[str, Any]]:
+    """The rows of `due`, by id."""
+    return {row["id"]: row for row in json.loads(project.run("due", "--json").out)["rows"]}
 
 
 @pytest.fixture(scope="module")
 def rows(backups_here: Way) -> Iterator[list[Row]]:
     """What a writer commits every 50 ms while the tests of this module run."""
-    import psycopg
-
-    database = backups_here.world.database
-    query(database, "CREATE TABLE IF NOT EXISTS wrens (number int)")
-    stop, begun, written = threading.Event(), threading.Event(), list[Row]()
-    where = {"host": str(database.folder), "port": str(database.port), "user": "admin", "dbname": "birds"}
-
-    def write() -> None:
-        with psycopg.connect(**where, autocommit=True) as connection:
-            while not stop.wait(0.05):
-                number, sent = len(written) + 1, datetime.now(UTC)
-                connection.execute("INSERT INTO wrens VALUES (%s)", (number,))
-                written.append(Row(number, sent, datetime.now(UTC)))
-                if written[-1].known - written[0].sent > timedelta(seconds=3):  # a backup's end is a whole second
-                    begun.set()
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        assert begun.wait(60)
-        yield written
-    finally:
-        stop.set()
-        thread.join(30)
+    backups_here.world.close_gap()
+    with Writer(backups_here.world, pause=0.05) as writer:
+        while writer.rows[-1].known - writer.rows[0].sent < timedelta(seconds=3):  # a backup's end is a whole second
+            writer.wait(1)
+        yield writer.rows
 
 
 @pytest.mark.usefixtures("hurried")
@@ -113,7 +76,7 @@ def test_a_drill_proves_random_moments_under_a_writer_and_leaves_nothing(
     tmp_path: Path, backups_here: Way, monkeypatch: pytest.MonkeyPatch, ground: Path, rows: list[Row]
 ):
     before = timelines(backups_here.world)
-    project = driller(tmp_path, backups_here, monkeypatch, ground, probe="public.wrens, chronos_secrets.drill")
+    project = driller(tmp_path, backups_here, monkeypatch, ground, probe="public.sightings, chronos_secrets.drill")
     told = project.told("--random-pitr", "2", "--seed", "7")
     assert told["good"] is True
     rto, rpo = told["rto"], told["rpo"]
@@ -122,11 +85,11 @@ def test_a_drill_proves_random_moments_under_a_writer_and_leaves_nothing(
     assert rpo["lost"] == 0
     assert rpo["total"] == pytest.approx(60 + rpo["shipped"])
     assert told["rows"]["chronos_secrets.drill"] >= 1
-    assert 5 < told["rows"]["public.wrens"] <= len(rows)
+    assert 5 < told["rows"]["public.sightings"] <= len(rows)
     good = {each["name"]: each["good"] for each in told["checks"]}
     assert good == {"open for writing": True, "marker": True, "tables": True, "data checksums": None, "amcheck": True}
     assert [each["fault"] for each in told["moments"]] == [None, None]
-    assert all(each["newest_commit"] <= each["target"] for each in told["moments"])
+    assert all((each["newest_commit"] or "") <= each["target"] for each in told["moments"])
     assert told["seed"] == 7
     assert list(ground.iterdir()) == []
     assert timelines(backups_here.world) == before, "WAL of the restored server was archived"
@@ -136,7 +99,14 @@ def test_a_kept_moment_of_low_priority_holds_exactly_what_was_committed_before_i
     tmp_path: Path, backups_here: Way, monkeypatch: pytest.MonkeyPatch, ground: Path, rows: list[Row]
 ):
     project = driller(tmp_path, backups_here, monkeypatch, ground)
-    told = project.told("--random-pitr", "1", "--seed", "11", "--keep")
+    task = "dr-drill: {title: A drill, every: 3 months, from: 2026-01-01, run: [backup, drill, --random-pitr]}"
+    project.edit("cloud:\n", f"tasks:\n  {task}\ncloud:\n")
+    assert due(project)["dr-drill"]["how"] == "chronos-secrets backup drill --random-pitr"
+    done = project.run("backup", "drill", "--random-pitr", "--seed", "11", "--keep", "--json", "--no-drift-check")
+    assert done.status == 0, done.text
+    told = json.loads(done.out)
+    assert len(told["moments"]) == 1
+    assert due(project)["dr-drill"]["state"] == "ok"
     (folder,) = ground.iterdir()
     server = int((folder / "data" / "postmaster.pid").read_text().split()[0])
     assert os.getpriority(os.PRIO_PROCESS, server) == 19
@@ -147,7 +117,7 @@ def test_a_kept_moment_of_low_priority_holds_exactly_what_was_committed_before_i
         return query(project.world.database, statement, folder=folder, port=PORT)
 
     if target > rows[0].known:
-        found = {number for (number,) in restored("SELECT number FROM wrens")}
+        found = {number for (number,) in restored("SELECT number FROM sightings")}
         assert {row.number for row in rows if row.known < target} <= found
         assert not {row.number for row in rows if row.sent > target} & found
     assert restored("SHOW archive_mode") == [(b"off",)]
@@ -156,9 +126,11 @@ def test_a_kept_moment_of_low_priority_holds_exactly_what_was_committed_before_i
     assert list(project.ground.iterdir()) == []
 
 
-def test_the_report_is_filed_privately_and_due_counts_the_drill(project: Driller):
-    before = project.run("due", "--json").out
+def test_the_report_is_filed_privately_and_due_counts_the_drill(project: Driller, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(progress, "_LINE", 0.0)
+    states = [due(project)["backup.drill"]["state"]]
     done = project.drill("--format", "md")
+    assert re.search("^fetch: [0-9]+ % fetched ", done.err, re.MULTILINE)
     assert done.out.startswith("# Restore drill of aviary, ")
     (written,) = (project.state / "drills").glob("*.md")
     assert written.read_text() == done.out
@@ -170,12 +142,28 @@ def test_the_report_is_filed_privately_and_due_counts_the_drill(project: Driller
     assert last is not None
     assert (last.good, last.report) == (True, written.stem)
     assert json.loads(written.with_suffix(".json").read_text())["rto"]["total"] == last.rto
-    states = [
-        {row["id"]: row["state"] for row in json.loads(text)["rows"]}
-        for text in (before, project.run("due", "--json").out)
-    ]
-    assert [each["backup.drill"] for each in states] == ["unknown", "ok"]
+    states.append(due(project)["backup.drill"]["state"])
+    assert states == ["unknown", "ok"]
     assert "backup-drill" in project.run("history").out
+
+
+def test_a_drill_makes_a_page_of_all_drills_and_the_review_page_shows_drills_and_backups(project: Driller):
+    (project.folder / "notes.html").write_text("mine")
+    refused = project.drill("--format", "html", "--output", "notes.html", status=5)
+    assert "this program did not make it" in refused.err
+    assert "looking at the backups" not in refused.err, "an hour of work has nowhere to go"
+    assert "--output goes with --format html" in project.drill("--json", "--output", "page.html", status=2).err
+    assert project.drill("--format", "html", "--output", "drills.html").out == "made drills.html\n"
+    drills, last = (project.folder / "drills.html").read_text(), drilled.last_drill(project.state)
+    assert last is not None
+    assert last.parts is not None
+    assert sum(last.parts) == pytest.approx(last.rto, abs=0.01)
+    assert re.findall(r'class="(\w+)" x="[0-9.]+%"', drills) == ["fetch", "replay", "first_query"]
+    assert project.run("backup", "status").status == 0, "the drill counts"
+    review = Reader(project.run("due", "--format", "html").out).text
+    assert f"{last.backup} repo1 full" in review
+    assert "As last seen from this machine, on " in review
+    assert review.count("kept") == 1
 
 
 def test_objectives_that_were_missed_are_named(
@@ -192,13 +180,12 @@ def test_objectives_that_were_missed_are_named(
     finally:
         query(world.database, "ALTER SYSTEM SET archive_timeout = 60")
         query(world.database, "SELECT pg_reload_conf()")
-    assert "NO: the RTO of 0:00:01 is not kept: it is 0:00:0" in done.out
+    assert "NO: the RTO of 0:00:01 is not kept: it is 0:0" in done.out
     assert "NO: the RPO of 0:15:00 is not kept: archive_timeout is 0" in done.out
     last = drilled.last_drill(project.state)
     assert last is not None
     assert (last.good, last.rpo) == (False, None)
-    rows = {row["id"]: row["state"] for row in json.loads(project.run("due", "--json").out)["rows"]}
-    assert rows["backup.drill"] == "unknown", "a drill that missed its objectives does not count"
+    assert due(project)["backup.drill"]["state"] == "unknown", "a drill that missed its objectives does not count"
 
 
 def test_a_role_that_may_not_write_gets_a_lesser_marker_and_the_reason(project: Driller):
@@ -220,7 +207,7 @@ def test_a_role_that_may_not_write_gets_a_lesser_marker_and_the_reason(project: 
     assert "permission denied" in checks["amcheck"]["words"]
 
 
-@pytest.mark.parametrize("way", ["backups_over_ssh", "backups_in_container"])
+@pytest.mark.parametrize("way", ["backups_over_ssh", BOX])
 def test_a_drill_is_held_on_the_databases_host(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ground: Path, request: pytest.FixtureRequest
 ):
@@ -237,7 +224,6 @@ def test_a_drill_is_held_on_the_databases_host(
 
 def test_what_cannot_be_had_is_said_before_anything_is_touched(project: Driller):
     world = project.world
-    before = query(world.database, "SELECT pg_current_wal_lsn()")
     inside = world.data / "drills"
     inside.mkdir()
     inside.chmod(0o777)
@@ -248,12 +234,16 @@ def test_what_cannot_be_had_is_said_before_anything_is_touched(project: Driller)
         inside.rmdir()
     assert "is inside the database's own folder" in done.err
     project.edit(f"path: {inside}", "path: /nowhere")
-    assert "the folder /nowhere of this machine cannot be used for a drill" in project.drill(status=5).err
-    assert project.drill("--on", "nest", status=2).err.startswith("error: there is no host 'nest'")
-    assert query(world.database, "SELECT pg_current_wal_lsn()") == before
+    nowhere = project.drill(status=5)
+    assert "the folder /nowhere of this machine cannot be used for a drill" in nowhere.err
+    unknown = project.drill("--on", "nest", status=2)
+    assert unknown.err.startswith("error: there is no host 'nest'")
+    assert not any("marker" in each.err for each in (done, nowhere, unknown))
 
 
-def test_too_little_room_is_refused_with_the_numbers(project: Driller):
+def test_too_little_room_is_refused_with_the_numbers_and_a_disk_that_fills_up_holds_nothing_afterwards(
+    project: Driller, monkeypatch: pytest.MonkeyPatch
+):
     small = project.ground / "small"
     small.mkdir()
     if (
@@ -265,9 +255,31 @@ def test_too_little_room_is_refused_with_the_numbers(project: Driller):
         project.edit(f"path: {project.ground}", f"path: {small}")
         done = project.drill(status=5)
         assert list(small.iterdir()) == []
+        monkeypatch.setenv("PGBACKREST_JOB_RETRY", "0")  # half a minute, otherwise
+        monkeypatch.setattr(drill, "SPARE", 0.0)  # it fills up in the middle of the fetch
+        full = project.drill(status=7)
+        assert list(small.iterdir()) == []
     finally:
         subprocess.run(("umount", small), check=True)
     assert "has 8 MiB free, and a drill wants" in done.err
+    assert "pgbackrest restore on this machine failed" in full.err
+
+
+def test_a_key_that_may_only_read_is_enough_with_a_configuration_of_its_own(project: Driller):
+    from botocore.exceptions import ClientError
+
+    world = project.world
+    name = f"{world.user}-reader"
+    world.cloud.user(name, world.bucket, writes=False)
+    reader, config = world.cloud.key(name), world.config.with_name("read.conf")
+    text = world.config.read_text().replace(world.key.id, reader.id).replace(world.key.secret, reader.secret)
+    world.write(config, text)
+    row = DESTINATION.replace("  pgbackrest:\n", "  pgbackrest-read:\n", 1).replace("HOST", "local")
+    project.edit("destinations:\n", f"destinations:\n{row.replace('CONFIG', str(config))}")
+    project.edit(f"drill: {{path: {project.ground}}}", f"drill: {{path: {project.ground}, config: pgbackrest-read}}")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.cloud.client("s3", reader).put_object(Bucket=world.bucket, Key="var/lib/pgbackrest/x", Body=b"")
+    assert project.told()["good"] is True
 
 
 def test_one_drill_at_a_time_and_another_machines_is_left_alone(project: Driller):
@@ -292,7 +304,7 @@ def test_one_drill_at_a_time_and_another_machines_is_left_alone(project: Driller
 def test_a_restored_server_that_is_not_private_is_stopped(
     setting: tuple[str, str], project: Driller, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(scratch._PRIVATE, *setting)
+    monkeypatch.setitem(scratch.PRIVATE, *setting)
     done = project.drill(status=5)
     assert f"the restored server is not private, and was stopped: {setting[0]}" in done.err
     assert list(project.ground.iterdir()) == []

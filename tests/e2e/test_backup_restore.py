@@ -1,13 +1,12 @@
 """`backup restore` on real servers: a writer goes on while backups run, and what comes back is what it had committed."""
 
+import contextlib
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.support.backup_hosts import (
     Machine,
     boxed,
     here,
+    in_container,
     in_container_over_ssh,
     machine,
     over_ssh,
@@ -26,7 +26,7 @@ from tests.support.backup_hosts import (
 from tests.support.backups import STANZA
 from tests.support.commands import Done
 from tests.support.seaweed import Seaweed
-from tests.support.targets import Database
+from tests.support.sightings import Writer, query
 
 pytestmark = pytest.mark.xdist_group("backup-restore")
 
@@ -34,76 +34,9 @@ _PATIENCE = 60.0  # seconds
 World = Machine | Boxed
 
 
-def query(database: Database, statement: str) -> list[tuple[object, ...]]:
-    """Ask the database as its administrator."""
-    import psycopg
-
-    where = {"host": str(database.folder), "port": str(database.port), "user": "admin", "dbname": "birds"}
-    with psycopg.connect(**where, autocommit=True) as connection:
-        found = connection.execute(statement.encode())
-        return found.fetchall() if found.description else []
-
-
 def numbers(world: World) -> list[object]:
     """The writer's rows that are there."""
     return [number for (number,) in query(world.database, "SELECT number FROM sightings ORDER BY number")]
-
-
-class Row(NamedTuple):
-    """A row that was sent at one moment, and known to be committed at another."""
-
-    number: int
-    sent: datetime
-    known: datetime
-
-
-class Writer:
-    """Commits a row every 100 ms while the block lasts, and keeps count by its own clock."""
-
-    def __init__(self, world: World) -> None:
-        self._world, self._stop = world, threading.Event()
-        self.rows: list[Row] = []
-        self._thread = threading.Thread(target=self._write)
-        query(world.database, "CREATE TABLE IF NOT EXISTS sightings (number int)")
-
-    def __enter__(self) -> "Writer":
-        self._thread.start()
-        self.wait(2)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(_PATIENCE)
-
-    def _write(self) -> None:
-        import psycopg
-
-        database = self._world.database
-        where = {"host": str(database.folder), "port": str(database.port), "user": "admin", "dbname": "birds"}
-        with psycopg.connect(**where, autocommit=True) as connection:
-            (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM sightings").fetchone() or (0,)
-            while not self._stop.wait(0.1):
-                last, sent = last + 1, datetime.now(UTC)
-                connection.execute("INSERT INTO sightings VALUES (%s)", (last,))
-                self.rows.append(Row(last, sent, datetime.now(UTC)))
-
-    def wait(self, more: int) -> Row:
-        """Wait for some more rows; the last of them."""
-        wanted, deadline = len(self.rows) + more, time.monotonic() + _PATIENCE
-        while len(self.rows) < wanted:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        return self.rows[wanted - 1]
-
-    def moment(self) -> datetime:
-        """A time after one commit and before the next one was sent."""
-        first = self.wait(2)
-        after = self.wait(1)
-        return first.known + (after.sent - first.known) / 2
-
-    def until(self, at: datetime) -> list[int]:
-        """The rows that were committed by then, of all that it ever wrote."""
-        return [row.number for row in self.rows if row.known < at]
 
 
 def archive(world: World) -> None:
@@ -150,6 +83,29 @@ class Site(Backed):
             self.world.database._run("pg_ctl", "-D", "d", "-m", "fast", "-w", "stop")
 
 
+def interrupt(site: Site, *words: str) -> str:
+    """Ctrl-C while the files are fetched; what the person hears."""
+
+    def ctrl_c(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chronos_secrets.pgbackrest.restore.fetch", ctrl_c)
+        done = site.restore(*words)
+    assert done.status == 130, done.text
+    return done.err
+
+
+@contextlib.contextmanager
+def years_later(world: Machine) -> Iterator[None]:
+    """What a restore left whose command was never run again, though its server was started."""
+    path = next(world.folder.glob("pg/d.restoring/mark"))
+    kept = path.read_text()
+    path.write_text(json.dumps({**json.loads(kept), "stamp": "20200101T000000Z"}))
+    yield
+    path.write_text(kept)
+
+
 PROBED = "probe_tables: [public.sightings]"
 
 
@@ -194,6 +150,9 @@ def test_a_time_brings_back_exactly_what_was_committed_before_it(site: Site, pla
     site.stop()
     asked = site.restore("--to-time", at.isoformat(), "--start")
     assert (asked.status, "nobody can be asked" in asked.err) == (5, True), asked.text
+    said = interrupt(site, "--to-time", at.isoformat(), "--start", "--yes")
+    assert f"{plain.data} on this machine is as it was; to use it again: " in said
+    assert "to go on with the restore: chronos-secrets backup restore --to-time" in said
     done = site.restore("--to-time", at.isoformat(), "--start", "--yes")
     assert done.status == 0, done.text
     assert numbers(plain) == writer.until(at)
@@ -209,7 +168,13 @@ def test_the_latest_state_has_all_that_was_archived_and_a_person_may_start_the_s
     kept = [row.number for row in writer.rows]
     done = remote.restore("--yes")
     assert (done.status, "the server is not started" in done.err) == (8, True), done.text
+    looked = remote.restore("--start", "--dry-run")
+    assert (looked.status, "its files are in place in" in looked.out, "moves" in looked.out) == (0, True, False)
+    assert not (plain.data / "postmaster.pid").exists(), "a look starts nothing"
     start(plain)
+    with years_later(plain):
+        done = remote.restore("--yes")
+        assert (done.status, "is running" in done.err) == (5, True), "another disaster's restore is not done yet"
     done = remote.restore("--yes", "--json")
     assert done.status == 0, done.text
     assert numbers(plain)[-len(kept) :] == kept
@@ -238,6 +203,8 @@ def test_a_container_is_stopped_restored_on_its_own_volume_and_started(
 
 def test_a_target_that_no_server_would_reach_is_refused_before_anything_is_touched(site: Site, plain: Machine):
     first = min(site.labels)
+    assert site.backup("incr").status == 0
+    last = site.backups[-1]
     for words, status, said in (
         (("--to-time", "2026-01-01 00:00"), 2, "does not say in which zone"),
         (("--to-time", "2999-01-01 00:00Z"), 5, "is in the future"),
@@ -245,31 +212,68 @@ def test_a_target_that_no_server_would_reach_is_refused_before_anything_is_touch
         (("--to-time", datetime.now(UTC).isoformat()), 5, "its newest commit that can be replayed is of"),
         (("--set", "20200101-000000F"), 5, "there is no backup 20200101-000000F"),
         (("--immediate", "--to-time", "2026-01-01 00:00Z"), 2, "no time to replay to"),
+        (("--set", last.label, "--to-time", last.started.isoformat()), 5, f"{last.label} ended"),
     ):
         done = site.restore(*words, "--yes", "--no-drift-check")
         assert (done.status, said in done.err) == (status, True), (words, done.text)
     query(plain.database, "SELECT 1")
 
 
-def test_a_look_beside_production_stops_and_moves_nothing_and_its_commands_work_as_printed(site: Site, plain: Machine):
-    query(plain.database, "CREATE TABLE IF NOT EXISTS sightings (number int)")
-    ours = sorted(each.name for each in (plain.folder / "pg").iterdir())
-    full = plain.folder / "kept" / "full"
+@pytest.fixture
+def scattered(plain: Machine) -> Iterator[Machine]:
+    """A server with its three files outside of its data, as Debian keeps them."""
+    outside = plain.folder / "conf"
+    names = {"config_file": "postgresql.conf", "hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"}
+    for name in names.values():
+        (plain.data / name).rename(outside / name)
+    try:
+        plain.restart(" ".join(f"-c {setting}={outside / name}" for setting, name in names.items()))
+        plain.must("--type=incr", "backup")
+        yield plain
+    finally:
+        for name in names.values():
+            (outside / name).rename(plain.data / name)
+        plain.restart("")
+
+
+def look(site: Site, folder: str, seen: Path) -> None:
+    """Restore into a folder, which is here `seen`, and do as the printed lines say."""
+    done = site.restore("--to", folder, "--json", "--no-drift-check")
+    assert done.status == 0, done.text
+    assert seen.stat().st_mode & 0o777 == 0o700
+    start, wait, ask, stop, remove = json.loads(done.out)["commands"]
+    what = "SELECT pg_is_in_recovery(), current_setting($$archive_mode$$), current_setting($$listen_addresses$$)"
+    asked = f"echo '{what}' | {ask} --no-psqlrc --csv --tuples-only"
+    said = ""
+    for each in (start, wait, asked, stop, remove):
+        ran = subprocess.run(
+            ("sh", "-c", each), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120
+        )
+        assert ran.returncode == 0, (each, ran.stdout)
+        said += ran.stdout if each == asked else ""
+    assert said.splitlines()[-1] == "f,off,"
+    assert not seen.exists()
+
+
+def test_a_look_beside_production_stops_and_moves_nothing_and_its_commands_work_as_printed(
+    site: Site, scattered: Machine
+):
+    query(scattered.database, "CREATE TABLE IF NOT EXISTS sightings (number int)")
+    ours = sorted(each.name for each in (scattered.folder / "pg").iterdir())
+    kept = scattered.folder / "kept"
+    full = kept / "full"
     full.mkdir()
     (full / "mine").touch()
     refused = site.restore("--to", str(full))
     assert (refused.status, "is not empty" in refused.err) == (5, True), refused.text
+    half = interrupt(site, "--to", str(kept / "half"), "--no-drift-check")
+    assert f"to remove them: runuser -u postgres -- rm -rf {kept}/half {kept}/half.tablespaces" in half
+    look(site, str(kept / "look"), kept / "look")
+    assert sorted(each.name for each in (scattered.folder / "pg").iterdir()) == ours
+    query(scattered.database, "SELECT 1")
 
-    folder = plain.folder / "kept" / "look"
-    done = site.restore("--to", str(folder), "--json", "--no-drift-check")
-    assert done.status == 0, done.text
-    assert folder.stat().st_mode & 0o777 == 0o700
-    start, ask, stop, remove = json.loads(done.out)["commands"]
-    for each in (start, f"{ask} --command='SELECT pg_is_in_recovery()'", stop, remove):
-        ran = subprocess.run(
-            ("sh", "-c", each), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        assert ran.returncode == 0, (each, ran.stdout)
-    assert not folder.exists()
-    assert sorted(each.name for each in (plain.folder / "pg").iterdir()) == ours
-    query(plain.database, "SELECT 1")
+
+def test_a_look_is_taken_in_the_container_of_the_database(tmp_path: Path, box: Boxed, monkeypatch: pytest.MonkeyPatch):
+    site = Site(tmp_path, in_container(box), monkeypatch, database=PROBED)
+    look(site, "/tmp/look", box.folder / "root" / "tmp" / "look")
+    query(box.database, "SELECT 1")

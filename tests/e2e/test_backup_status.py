@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import archiver
 from chronos_secrets.pgbackrest.archiver import Archiver
 from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Local
-from tests.support.backup_hosts import Backed, Way
+from tests.support.backup_hosts import IN_BOX, WAYS, Backed, Way
 from tests.support.commands import Done
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
 OBJECTIVES = "archive_timeout: 1 minute\n  objectives: {rpo: 15 minutes, full_age: 26 hours}"
-WAYS = ("backups_here", "backups_over_ssh", "backups_in_container", "backups_in_container_over_ssh")
 _PATIENCE = 30.0  # seconds
 
 
@@ -75,6 +75,13 @@ def wait_for_archiver(keeper: Keeper, so: Callable[[Archiver], bool]) -> None:
         time.sleep(0.05)
 
 
+def test_the_timer_of_due_looks_at_the_backups_first(keeper: Keeper):
+    keeper.edit("version: 1\n", 'version: 1\ntimers: {due: {at: "0 9 * * *"}}\n')
+    assert keeper.due()["state"] == "unknown"
+    keeper.run("schedule", "run", "due")
+    assert keeper.due()["state"] == "ok"
+
+
 # --- where all is well ------------------------------------------------------------------------------------------------
 
 
@@ -87,16 +94,40 @@ def test_backups_that_stand_well_are_a_short_table_without_a_password(
     assert "NO" not in done.out.split()
     assert max(map(len, done.out.splitlines())) <= 80
     names = ["repository", "last", "retention", "size", "WAL", "archiver", "settings", "verified", "drill"]
-    assert [line.split()[0] for line in done.out.splitlines()[1:] if line[0] != " "] == names
+    told = [line.split()[0] for line in done.out.splitlines()[1:] if line[0] != " "]
+    assert list(dict.fromkeys(told)) == names  # a last one of each kind
 
 
 def test_a_program_reads_the_same_with_the_facts(keeper: Keeper):
     told = json.loads(keeper.status("--json").out)
     assert (told["version"], told["command"], told["good"]) == (1, "backup status", True)
-    (backup,) = told["facts"]["backups"]
+    backup, *_ = told["facts"]["backups"]
     assert backup["kind"] == "full"
     assert told["facts"]["settings"] == []
     assert {each["state"] for each in told["lines"]} == {"ok", "open"}
+
+
+def test_the_collector_reads_the_same_as_numbers(keeper: Keeper, monkeypatch: pytest.MonkeyPatch):
+    done = keeper.status("--format", "prometheus", "--output", "backups.prom")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    told = keeper.folder / "backups.prom"
+    assert told.stat().st_mode & 0o777 == 0o644
+    found = {
+        (sample.name.removeprefix("chronos_secrets_"), *sorted(set(sample.labels.values()) - {"aviary"})): sample.value
+        for family in text_string_to_metric_families(told.read_text())
+        for sample in family.samples
+    }
+    (backup,) = json.loads(keeper.status("--json").out)["facts"]["backups"]
+    full = datetime.fromisoformat(backup["stopped"]).timestamp()
+    assert found["backup_stopped_timestamp_seconds", "full", "repo1"] == full
+    assert found["objective_seconds", "full_age"] == 26 * 3600
+    assert found["wal_fails",] == 0
+    assert found["backup_is_as_promised", "last full"] == found["backup_is_as_promised", "WAL"] == 1
+    assert "--output goes with --format prometheus" in keeper.status("--json", "--output", "x").err
+    later(monkeypatch, hours=27)
+    late = keeper.status("--format", "prometheus")
+    assert late.status == 1
+    assert 'what="last full"} 0' in late.out
 
 
 # --- backups ----------------------------------------------------------------------------------------------------------
@@ -267,6 +298,7 @@ def test_doctor_sees_who_may_read_the_configuration(keeper: Keeper):
         world.config.chmod(0o600)
 
 
+@IN_BOX
 def test_doctor_asks_another_host_only_when_it_is_told_to(
     tmp_path: Path, backups_in_container_over_ssh: Way, monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,6 +1,7 @@
 """`cloud plan` and `cloud apply` on moto, which keeps no lifecycle filter by size and knows of no bucket's owner."""
 
 import json
+import threading
 from pathlib import Path
 
 import boto3
@@ -271,6 +272,23 @@ def test_versioning_is_not_suspended_by_a_script(filled: Birdhouse):
     assert filled.s3.get_bucket_versioning(Bucket=filled.bucket)["Status"] == "Enabled"
 
 
+def test_what_may_not_be_counted_is_planned_and_said_and_not_changed(filled: Birdhouse):
+    filled.edit("expire: 365 days", "expire: 200 days")
+    _limited(filled, "s3:ListBucketVersions")
+    done = filled.plan()
+    assert done.status == 7
+    assert "+ chronos-secrets-expire: Expiration.Days: 200" in done.out
+    assert "expire: 365 days -> 200 days; how much is older could not be counted" in done.out
+    assert "does not allow s3:ListBucketVersions" in done.err
+    (limit,) = filled.planned()["limits"]
+    assert (limit["days"], limit["older"], limit["older_bytes"]) == (200, None, None)
+    terminal = filled.on_terminal("--yes")
+    shown = terminal.end()
+    assert shown.status == 7
+    assert "nothing was changed" in shown.text
+    assert filled.rules()["chronos-secrets-expire"]["Expiration"]["Days"] == 365
+
+
 def test_what_lengthens_the_life_of_data_needs_no_name(filled: Birdhouse):
     filled.edit("expire: 365 days", "expire: 500 days")
     assert filled.apply("--yes").status == 0
@@ -316,7 +334,7 @@ def test_a_setting_that_may_not_be_looked_at_is_said_and_the_others_are_planned_
     _limited(house, "s3:GetLifecycleConfiguration")
     done = house.plan()
     assert done.status == 7
-    assert "not known: lifecycle: AWS S3 does not allow" in done.out
+    assert "not known: lifecycle: AWS S3 does not allow s3:GetLifecycleConfiguration" in done.out
     done = house.apply("--yes")
     assert done.status == 7, done.text
     assert house.rules() == {}
@@ -333,6 +351,7 @@ def test_a_bucket_in_another_region_is_left_alone(house: Birdhouse):
     done = house.plan()
     assert done.status == 1
     assert "it is in eu-central-1, not in ca-central-1" in done.out
+    assert "region: eu-central-1" in done.out
     assert house.apply("--yes").status == 1
     assert house.s3.get_bucket_versioning(Bucket=house.bucket).get("Status") is None
     assert house.changes() == []  # the user is made
@@ -353,12 +372,27 @@ def test_every_request_names_the_account_that_must_own_the_bucket(house: Birdhou
     assert "GET ?location" in asked
 
 
+def test_only_versions_in_a_bucket_of_the_account_are_counted(filled: Birdhouse, proxy):
+    filled.edit("expire: 365 days", "expire: 200 days")
+    filled.at(proxy.url)
+    owners: list[str | None] = []
+
+    def note(call):
+        if call.operation == "GetObject":
+            owners.append(call.headers.get("x-amz-expected-bucket-owner"))
+
+    proxy.script = note
+    assert filled.plan().status == 1
+    assert set(owners) == {filled.server.account}  # of a listing, too, which the proxy calls so
+
+
 def test_a_bucket_of_another_account_is_not_touched(house: Birdhouse, proxy):
     house.at(proxy.url)
     proxy.script = lambda call: faults.FORBIDDEN if call.service == "s3" else None
     done = house.apply("--yes")
     assert done.status == 7
     assert "not known: region" in done.out
+    assert f"bucket {house.bucket} may be another account's" in done.err
     assert {each.operation.split()[0] for each in proxy.asked if "?" in each.operation} == {"GET"}
 
 
@@ -380,6 +414,7 @@ def test_throttling_is_waited_out_and_said_where_it_does_not_end(settled: Birdho
     done = settled.plan()
     assert done.status == 7
     assert "not known: bucket policy" in done.out
+    assert "hint: run the command again in a minute" in done.err
 
 
 def test_a_step_that_fails_leaves_out_what_needs_it_and_nothing_else(house: Birdhouse, proxy):
@@ -389,6 +424,7 @@ def test_a_step_that_fails_leaves_out_what_needs_it_and_nothing_else(house: Bird
     assert done.status == 8
     assert "not done: bucket " in done.err
     assert "lifecycle: left out, for it needs the versioning" in done.err
+    assert "chronos-secrets cloud apply    (once the profile may do that)" in done.err
     assert house.changes() == ["versioning", "lifecycle"]
     assert house.apply("--yes").status == 0
     assert house.plan().status == 0
@@ -404,10 +440,12 @@ def test_an_answer_that_is_lost_is_no_failure(house: Birdhouse, proxy):
     assert house.plan().status == 0
 
 
-def test_nothing_that_another_person_adds_meanwhile_is_lost(house: Birdhouse, proxy):
+@pytest.mark.parametrize("new", [False, True])
+def test_nothing_that_another_person_adds_meanwhile_is_lost(house: Birdhouse, proxy, new: bool):
     theirs = {"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject",
               "Resource": f"arn:aws:s3:::{house.bucket}/x"}  # fmt: skip
-    house.server.bucket(house.bucket)
+    if not new:
+        house.server.bucket(house.bucket)
     house.at(proxy.url)
 
     def meanwhile(call):
@@ -458,6 +496,33 @@ def test_an_inventory_without_a_cloud_says_so(house: Birdhouse):
     done = house.plan()
     assert done.status == 5
     assert "no section cloud" in done.err
+
+
+def test_an_interrupted_apply_says_how_far_it_came_and_how_to_go_on(house: Birdhouse, proxy):
+    house.at(proxy.url)
+    held = threading.Event()
+    proxy.script = lambda call: held.wait(30) and None if call.operation == "PUT ?versioning" else None
+    terminal = house.on_terminal("--yes")
+    terminal.expect("versioning ...")
+    terminal.interrupt()
+    done = terminal.end()
+    held.set()
+    assert done.status == 130
+    assert "4 of 12 changes are made" in done.text
+    assert "to go on: chronos-secrets cloud apply" in done.text
+    proxy.script = None
+    assert house.apply("--yes").status == 0
+
+
+def test_a_new_bucket_is_said_to_be_one(house: Birdhouse):
+    assert f"+ bucket: {house.bucket}, a new one in ca-central-1" in house.plan().out
+
+
+def test_the_number_of_the_account_in_the_name_of_the_bucket_is_shown_since_the_name_is_no_secret(tmp_path, server):
+    house = Birdhouse(tmp_path, server, bucket=f"birds-{server.account}")
+    out = house.plan().out
+    assert f"bucket birds-{server.account}\n" in out
+    assert f"Resource: arn:aws:s3:::birds-{server.account}/*" in out
 
 
 def test_no_line_has_the_number_of_the_account(settled: Birdhouse, server: Moto):

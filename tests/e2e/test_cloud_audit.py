@@ -206,7 +206,7 @@ def test_no_right_for_one_call_keeps_nothing_else_from_being_said(settled: Audit
     done = settled.audit("--json")
     assert done.status == 7
     found = {each["id"]: each for each in json.loads(done.out)["controls"]}
-    assert found["S3.10"]["why"] == "not known: AWS S3 does not allow s3:GetBucketLifecycleConfiguration"
+    assert found["S3.10"]["why"] == "not known: AWS S3 does not allow s3:GetLifecycleConfiguration"
     blind = {name for name, each in found.items() if each["result"] == "UNKNOWN"}
     rights = {"IAM.1", "IAM.2", "iam_policy_allows_privilege_escalation", *(each.id for each in RULES)}
     assert blind == {"S3.1", "S3.10", *rights}
@@ -231,7 +231,8 @@ def test_a_bucket_that_is_not_there_is_an_error(tmp_path: Path, server):
     house = Audited(tmp_path, server)
     done = house.audit()
     assert done.status == 7
-    assert "NoSuchBucket" in done.err
+    assert f"there is no bucket {house.bucket}" in done.err
+    assert "chronos-secrets cloud plan" in done.err
     assert "PASS" not in done.out
 
 
@@ -251,6 +252,15 @@ def test_an_expired_session_ends_it_before_anything_is_asked(settled: Audited, p
 
 
 # --- what the user's own key may do -----------------------------------------------------------------------------------
+
+
+def test_the_last_line_says_how_many_fail_and_which(settled: Audited):
+    settled.s3.put_bucket_versioning(Bucket=settled.bucket, VersioningConfiguration={"Status": "Suspended"})
+    settled.accept(*OURS_TO_ACCEPT, NEW_KEY, NOT_BY_MOTO)
+    done = settled.audit()
+    assert done.status == 1
+    assert "1 of " in done.err
+    assert " fail (S3.14); " in done.err
 
 
 def test_every_trial_only_reads(settled: Audited, proxy):

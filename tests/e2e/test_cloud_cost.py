@@ -182,12 +182,16 @@ def test_a_bucket_of_another_account_is_an_error_and_no_cost_of_nothing(house: C
         proxy.script = refuse
         done = house.cost()
     assert done.status == 7
-    assert "does not allow s3:ListObjectVersions" in done.err
+    assert "does not allow s3:ListBucketVersions" in done.err
     assert owners == [server.account]
 
 
 def test_a_bucket_that_is_not_there_is_an_error(tmp_path, server):
-    assert Counted(tmp_path, server).cost().status == 7
+    house = Counted(tmp_path, server)
+    done = house.cost()
+    assert done.status == 7
+    assert f"there is no bucket {house.bucket}" in done.err
+    assert "chronos-secrets cloud plan" in done.err
 
 
 def test_seaweedfs_tells_the_sizes_that_were_written(tmp_path):

@@ -2,15 +2,18 @@
 
 import json
 import re
+import shlex
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
+from chronos_secrets.cli.due import RUNNABLE
 from chronos_secrets.cli.main import run
 from chronos_secrets.errors import Exit
 from chronos_secrets.inventory import load
@@ -21,7 +24,8 @@ from chronos_secrets.secret import Secret
 from chronos_secrets.vault.entries import Attribute
 from chronos_secrets.vault.kdf import MasterKey
 from chronos_secrets.vault.store import Places, Vault
-from tests.support import chronos, keepassxc
+from tests.support import chronos, keepassxc, reference
+from tests.support.commands import in_process
 from tests.support.vaults import CHEAP, PASSWORD
 
 TODAY = ("--today", "2026-11-22")
@@ -185,6 +189,26 @@ def test_a_task_is_ticked_by_done_and_by_the_command_that_it_runs(project):
     assert rows["docs-review"]["state"] == rows["credentials-valid"]["state"] == "ok"
     assert rows["credentials-valid"]["how"] == "chronos-secrets check"
     assert rows["restore-test"]["state"] == "overdue"
+
+
+def test_every_task_of_our_own_inventory_shows_the_command_that_it_runs_ready_to_be_pasted(tmp_path):
+    shutil.copy(chronos.INVENTORY, tmp_path / "inventory.yaml")
+    done = in_process("due", "--json", "--today", "2030-01-01", folder=tmp_path)
+    shown = {row["id"]: shlex.split(row["how"]) for row in json.loads(done.out)["rows"] if row["kind"] == "task"}
+    runs = {name: task.run for name, task in load.read(chronos.INVENTORY).tasks.items() if task.run}
+    assert len(runs) > 8
+    for name, words in runs.items():
+        assert shown[name] == ["chronos-secrets", *words], name
+
+
+def test_whatever_due_may_tell_to_run_is_a_command_line_that_there_is():
+    commands = {words.removeprefix("chronos-secrets "): command for words, command in reference.commands()}
+    for words in sorted(RUNNABLE):
+        name = next(" ".join(words[:most]) for most in (2, 1) if " ".join(words[:most]) in commands)
+        command, rest = commands[name], list(words[len(name.split()) :])
+        context = click.Context(command)
+        left = command.make_parser(context).parse_args(rest)[1]  # UsageError for an option that it does not have
+        assert left == [], words
 
 
 def test_a_command_that_fails_ticks_nothing(project):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from chronos_secrets.cli.backup import drilled, seen
 from chronos_secrets.errors import Exit
+from chronos_secrets.pgbackrest import info
+from chronos_secrets.pgbackrest import proved as drilling
+from chronos_secrets.pgbackrest.proved import Judged, Seconds
 from chronos_secrets.report import page as report
 from chronos_secrets.review.page import Drill
 from chronos_secrets.secret import Secret
@@ -65,6 +70,11 @@ class Project:
 
     def run(self, *arguments: str) -> Done:
         return in_process(*arguments, folder=self.folder)
+
+    @property
+    def state(self) -> Path:
+        """The state folder, which is there since the vault was open."""
+        return Path(os.environ["XDG_STATE_HOME"]) / "chronos-secrets" / "project-chronos"
 
     def page(self, name: str = "review.html") -> Path:
         assert self.run("due", "--format", "html", "--output", name).status == Exit.NO
@@ -121,6 +131,13 @@ def test_metrics_do_not_take_the_place_of_a_page(project):
 def test_a_folder_that_is_not_there_is_a_sentence(project):
     done = project.run("due", "--format", "html", "--output", "nowhere/review.html")
     assert (done.status, "nowhere/review.html cannot be written" in done.err) == (Exit.REFUSED, True)
+
+
+def test_a_folder_or_a_device_as_output_is_named_as_what_it_is(project):
+    done = project.run("due", "--format", "html", "--output", project.folder)
+    assert f"{project.folder} is a folder" in done.err
+    assert f"hint: --output {project.folder}/NAME" in done.err
+    assert "/dev/null is no file" in project.run("due", "--format", "html", "--output", "/dev/null").err
 
 
 def test_the_other_formats_go_to_no_file(project):
@@ -251,8 +268,9 @@ def _printed(chromium: Page, pdf: Path, size: tuple[float, float]) -> str:
 
 @pytest.fixture
 def whole(project: Project) -> Path:
-    """The page, and beside it the page of drills."""
+    """The page of a machine that looked at the backups and drilled, and beside it the page of drills."""
     now = datetime.now(UTC)
+    _look_and_drill(project.state, now)
     drills = [
         Drill(now - timedelta(days=90 * n), f"b{n}", 600.0, 60.0 * n, 2.0, 700.0, 60.0, 900.0, True, "")
         for n in range(3)
@@ -260,6 +278,29 @@ def whole(project: Project) -> Path:
     drawn = report.drill_page(drills, project="aviary", made=now, machine="here", zone=UTC)
     (project.folder / "drills.html").write_text(drawn)
     return project.page()
+
+
+def _look_and_drill(state: Path, now: datetime) -> None:
+    """What `backup status` and three drills leave on a machine: the last was slow, and one restored nothing."""
+    held = [_backup(now - timedelta(days=n), "diff" if n % 7 else "full") for n in range(8)]
+    archives = (info.Archive("15-1", 1, 1, f"{1:024X}", f"{9:024X}"),)
+    seen.keep(state, info.Stanza("chronos", info.OK, "ok", None, (), tuple(held), archives), now - timedelta(hours=3))
+    usual = Judged(_drilled(now - timedelta(days=180), Seconds(1500, 600, 2)), (), ())
+    failed = Judged(_drilled(now - timedelta(days=90), None), (), ("the repository: <script>access denied</script>",))
+    slow = Judged(_drilled(now, Seconds(3000, 900, 4)), (), ("the RTO of 1:00:00 is not kept: it is 1:05:04",))
+    for each in (usual, failed, slow):
+        drilled.keep(state, each, project="project-chronos", zone=UTC)
+
+
+def _backup(at: datetime, kind: str) -> info.Backup:
+    sizes = (4 * 2**30, 2**30, 2**29, 2**29)
+    label = f"{at:%Y%m%d-%H%M%S}F" + (f"_{at:%Y%m%d-%H%M%S}D" if kind == "diff" else "")
+    return info.Backup(label, kind, at, at, *sizes, f"{1:024X}", f"{2:024X}", 1, 1, None, (), False)
+
+
+def _drilled(at: datetime, seconds: Seconds | None) -> drilling.Drill:
+    marker = drilling.Marker("row", "ab", at, 1000, f"{1:024X}", shipped=2.0)
+    return drilling.Drill(at, "this machine", "chronos", "20261122-110000F", 4096, marker, 300.0, seconds, at, 2)
 
 
 def test_a_screen_reader_is_told_of_landmarks_headings_tables_and_drawings(chromium, whole):
@@ -273,10 +314,11 @@ def test_a_screen_reader_is_told_of_landmarks_headings_tables_and_drawings(chrom
         regions = {name for role, name in told if role == "region"}
         assert {"What needs doing", "Inventory", "Copies of the vault", "What was done"} <= regions
         tables = {name for role, name in told if role == "table"}
-        assert {"AWS", "Tasks", "Copies of the vault"} <= tables
+        assert {"AWS", "Tasks", "Copies of the vault", "Backups", "Restore drills"} <= tables
         assert roles.count("columnheader") >= 5 * 4
         assert "rowheader" in roles
         drawings = [name for role, name in told if role in ("image", "img")]
+        assert drawings.pop() == "How long each drill took"
         assert drawings
         assert all(name.startswith("Rotations, expiries and tasks from") for name in drawings)
     chromium.open(whole.with_name("drills.html"), width=1280)

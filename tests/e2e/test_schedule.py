@@ -19,7 +19,7 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit
 from chronos_secrets.systems.hosts import Container, Host
 from chronos_secrets.timers import plans, record, texts
-from tests.support.commands import Aviary, Done, Terminal, argv
+from tests.support.commands import Aviary, Done, Terminal, alone, argv
 from tests.support.containers import Engine
 
 SYSTEMCTL = """\
@@ -51,7 +51,8 @@ esac
 CRONTAB = """\
 #!/bin/sh
 case $1 in
-    -l) cat @folder@/crontab 2>/dev/null || { echo 'no crontab for me' >&2; exit 1; } ;;
+    -l) [ ! -f @folder@/sealed ] || { echo 'cannot open your crontab: Input/output error' >&2; exit 1; }
+        cat @folder@/crontab 2>/dev/null || { echo 'no crontab for me' >&2; exit 1; } ;;
     -) cat > @folder@/crontab ;;
 esac
 """
@@ -85,7 +86,7 @@ class Scheduled(Aviary):
         scripts = {
             "systemctl": SYSTEMCTL, "crontab": CRONTAB, "loginctl": "#!/bin/sh\ncat @folder@/linger\n",
             "pgrep": "#!/bin/sh\n[ -f @folder@/cron ]\n",
-            "tell": '#!/bin/sh\n[ ! -f @folder@/deaf ] || exit 9\ncat > "@folder@/told-$(ls @folder@ | grep -c told-)"\n',
+            "tell": '#!/bin/sh\n[ ! -f @folder@/deaf ] || { echo "no route" >&2; exit 9; }\ncat > "@folder@/told-$(ls @folder@ | grep -c told-)"\n',
         }  # fmt: skip
         for name, text in scripts.items():
             script = self.world / "bin" / name
@@ -260,11 +261,11 @@ def test_where_systemd_does_not_run_the_files_are_written_and_what_is_left_is_sa
     done = aviary.install()
     assert len(aviary.unit_names) == 4
     assert aviary.calls == []
-    assert "systemd does not run on this machine, so nothing is started yet" in done.err
+    assert "systemd --user does not run on this machine, so nothing is started yet" in done.err
     assert (
         "systemctl --user daemon-reload && systemctl --user enable --now chronos-secrets-aviary-due.timer" in done.err
     )
-    assert all("systemd does not run on this machine" in each for each in aviary.verify().values())
+    assert all("systemd --user does not run on this machine" in each for each in aviary.verify().values())
 
 
 def test_install_cut_off_between_two_files_is_finished_by_running_it_again(aviary: Scheduled):
@@ -324,6 +325,46 @@ def test_a_crontab_with_half_of_our_marks_is_refused(aviary: Scheduled):
     assert "the marks around the lines of aviary are not whole" in done.err
 
 
+def test_a_crontab_that_cannot_be_read_is_not_replaced_and_is_no_matter_to_systemd(aviary: Scheduled):
+    (aviary.world / "crontab").write_text("0 0 * * * true\n")
+    (aviary.world / "sealed").touch()
+    aviary.install()
+    aviary.by_cron()
+    for words in (("install", "--yes"), ("verify",), ("remove", "--yes")):
+        done = aviary.run("schedule", *words)
+        assert done.status == Exit.TARGET
+        assert "your crontab cannot be read\n  cannot open your crontab: Input/output error" in done.err
+    assert aviary.crontab == "0 0 * * * true\n"
+    assert len(aviary.unit_names) == 4
+
+
+def test_without_a_crontab_program_the_units_stay_as_they_are(aviary: Scheduled, monkeypatch: pytest.MonkeyPatch):
+    aviary.install()
+    aviary.by_cron()
+    (aviary.world / "bin" / "crontab").unlink()
+    monkeypatch.setenv("PATH", f"{aviary.world / 'bin'}:/usr/bin:/bin")
+    assert shutil.which("crontab") is None
+    done = aviary.run("schedule", "install", "--yes")
+    assert done.status == Exit.REFUSED
+    assert "this machine has no program crontab" in done.err
+    assert len(aviary.unit_names) == 4
+
+
+def test_what_a_shell_says_of_other_places_is_in_the_lines_for_cron_too(
+    aviary: Scheduled, monkeypatch: pytest.MonkeyPatch
+):
+    aviary.by_cron()
+    elsewhere = aviary.root / "50% of it"
+    monkeypatch.setenv("XDG_STATE_HOME", str(elsewhere))
+    aviary.run("trust", "--yes")
+    assert aviary.run("schedule", "install", "--yes").status == Exit.OK
+    command = aviary.crontab.splitlines()[1].removeprefix("0 9 * * * ").replace("\\%", "%")
+    shutil.rmtree(aviary.home / ".local" / "state", ignore_errors=True)
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert alone(("/bin/sh", "-c", command), folder=aviary.root).status == Exit.OK
+    assert record.load(elsewhere / "chronos-secrets" / "aviary" / record.FILE).runs["due"].status == 0
+
+
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +380,17 @@ def test_verify_says_what_is_missing_what_differs_and_what_does_not_run(aviary: 
     aviary.install()
     (aviary.world / f"on-{unit.name}").unlink()
     assert aviary.verify()["due"] == [f"{unit.name} is inactive", f"{unit.name} is disabled"]
+
+
+def test_verify_has_a_line_for_each_fault_and_says_what_to_do(aviary: Scheduled):
+    done = aviary.run("schedule", "verify")
+    assert f"\ndue on local: {aviary.units}/chronos-secrets-aviary-due.timer is not there\n" in done.out
+    assert "to install them as they should be: chronos-secrets schedule install" in done.err
+    aviary.remember()
+    aviary.install()
+    done = aviary.run("schedule", "verify")
+    assert "schedule install" not in done.text
+    assert " on local: " not in done.out
 
 
 def test_verify_says_when_lingering_is_off_and_when_a_keyring_would_be_closed(aviary: Scheduled):
@@ -397,7 +449,7 @@ def test_a_command_that_cannot_tell_is_a_failure_that_due_shows_and_is_tried_aga
     (aviary.world / "deaf").touch()
     done = aviary.process("schedule", "run", "due")
     assert done.status == Exit.TARGET
-    assert "not everybody was told: tell failed with status 9" in done.err
+    assert "no route\nerror: not everybody was told: tell failed with status 9" in done.err
     row = aviary.due()["timer-due"]
     assert row["state"] == "stuck"
     assert row["next"] == "failed with status 7: not everybody was told: tell failed with status 9"
@@ -438,6 +490,19 @@ def test_a_run_that_was_missed_is_seen_by_due_and_by_verify(aviary: Scheduled):
     assert aviary.due()["timer-due"]["state"] == "ok"
 
 
+def test_a_timer_that_came_or_moved_today_has_missed_nothing(aviary: Scheduled):
+    aviary.remember()
+    aviary.install()
+    path, days_ago = aviary.state / record.FILE, datetime.now(UTC) - timedelta(days=3)
+    record.note_installed(path, "local", days_ago)
+    assert "has not run since" in aviary.verify()["rotate"][0]
+    assert aviary.install().out == "local: nothing to do\n"
+    assert record.load(path).installed["local"] == days_ago
+    aviary.edit("30 3 * * *", "40 3 * * *")
+    aviary.install()
+    assert aviary.verify() == {"due": [], "rotate": []}
+
+
 def test_a_machine_without_installed_timers_has_no_rows_of_them(aviary: Scheduled):
     assert aviary.due() == {}
 
@@ -446,6 +511,7 @@ def test_a_timer_that_the_inventory_does_not_have_is_not_run(aviary: Scheduled):
     done = aviary.run("schedule", "run", "copies")
     assert done.status == Exit.USAGE
     assert "the inventory has no timer 'copies'" in done.err
+    assert "choose from: due, rotate, copies" in aviary.run("schedule", "run").err.lower()
 
 
 # --- trust ------------------------------------------------------------------------------------------------------------
@@ -586,6 +652,17 @@ def test_backups_that_would_be_started_at_other_times_are_asked_about(aviary: Sc
     told = "starts backups of birds by systemd of far: full at 0 11 * * *, diff at 0 6,17 * * * (UTC)"
     assert f"+ section schedule {told}" in done.err
     assert _there(database) == {}
+
+
+@pytest.mark.xdist_group("schedule")
+def test_timers_go_from_a_host_that_makes_the_backups_no_more(aviary: Scheduled, database: Host):
+    _host(aviary, "install", "--yes")
+    aviary.edit('  schedule: {full: "0 11 * * *", diff: "0 5,17 * * *", host: far}\n', "")
+    said = "far has timers that the inventory has no more; to remove: chronos-secrets schedule install"
+    assert said in aviary.run("schedule", "verify").err
+    assert aviary.run("schedule", "install", "--yes").status == Exit.OK
+    assert _there(database) == {}
+    assert said not in aviary.run("schedule", "verify").err
 
 
 @pytest.mark.xdist_group("schedule")

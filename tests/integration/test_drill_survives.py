@@ -27,6 +27,7 @@ MOMENTS = [  # a step that was begun, and the seconds after that
 
 @pytest.fixture
 def project(tmp_path: Path, hurried: None, backups_here: Way, monkeypatch: pytest.MonkeyPatch, ground: Path) -> Backed:
+    backups_here.world.close_gap()
     return Backed(tmp_path, backups_here, monkeypatch, section=f"drill: {{path: {ground}}}")
 
 

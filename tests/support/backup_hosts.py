@@ -68,6 +68,15 @@ cloud:
 """What an inventory says of a world, but for its hosts; the words in capitals are the world's."""
 
 
+IN_BOX = pytest.mark.xdist_group("boxed")
+"""For what is asked of a container in a module that is of another group, too: another worker may do it meanwhile."""
+BOX = pytest.param("backups_in_container", marks=IN_BOX)
+WAYS = (
+    "backups_here", "backups_over_ssh", BOX, pytest.param("backups_in_container_over_ssh", marks=IN_BOX),
+)  # fmt: skip
+"""The fixtures that give a Way."""
+
+
 class World(Backups):
     """A database that is backed up, with a key in its configuration, its stanza made and one full backup there.
 
@@ -75,6 +84,7 @@ class World(Backups):
     """
 
     path: str
+    has_gap = False  # said by who archives nothing for a while
 
     def __init__(self, folder: Path, cloud: Cloud) -> None:
         name = folder.name.lower().replace("_", "-")
@@ -88,6 +98,12 @@ class World(Backups):
         except BaseException:
             self.close()  # what did not come up whole goes with its folder
             raise
+
+    def close_gap(self) -> None:
+        """Begin anew, with one full backup, where a test has left a gap in the WAL: a drill rightly ends there."""
+        if self.has_gap:
+            self.must("--type=full", "--repo1-retention-full=1", "backup")
+            self.has_gap = False
 
     def write_programs(self, seen_at: Path | str) -> None:
         """Programs for whoever has no environment; `seen_at` is where their folder is to those who call them."""

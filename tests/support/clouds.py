@@ -60,11 +60,13 @@ class Cloud:
         where = {"LocationConstraint": self.region}
         self.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
 
-    def user(self, name: str, bucket: str, prefixes: Sequence[str] = ("var/lib/pgbackrest/", PROBES)) -> None:
-        """A new user who may read, write and delete below the prefixes of one bucket, and list it."""
+    def user(
+        self, name: str, bucket: str, prefixes: Sequence[str] = ("var/lib/pgbackrest/", PROBES), *, writes: bool = True
+    ) -> None:
+        """A new user who may read, or also write and delete, below the prefixes of one bucket, and list it."""
         iam = self.client("iam")
         iam.create_user(UserName=name)
-        iam.put_user_policy(UserName=name, PolicyName="access", PolicyDocument=policy(bucket, prefixes))
+        iam.put_user_policy(UserName=name, PolicyName="access", PolicyDocument=policy(bucket, prefixes, writes=writes))
 
     def key(self, user: str) -> Key:
         """A new access key of a user."""
@@ -114,14 +116,15 @@ def _config() -> Any:
     return Config(retries=retries, s3={"addressing_style": "path"}, connect_timeout=10, read_timeout=20)
 
 
-def policy(bucket: str, prefixes: Sequence[str]) -> str:
-    """The policy of a service account that keeps backups below `prefixes`."""
+def policy(bucket: str, prefixes: Sequence[str], *, writes: bool = True) -> str:
+    """The policy of a service account that keeps backups below `prefixes`, or only reads them."""
+    actions = ["s3:GetObject", *(("s3:PutObject", "s3:DeleteObject") if writes else ())]
     objects = [f"arn:aws:s3:::{bucket}/{prefix}*" for prefix in prefixes]
     whole = f"arn:aws:s3:::{bucket}"
     return json.dumps({
         "Version": "2012-10-17",
         "Statement": [
             {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": [whole]},
-            {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": objects},
+            {"Effect": "Allow", "Action": actions, "Resource": objects},
         ],
     })  # fmt: skip

@@ -53,7 +53,6 @@ class Engine:
         require("conmon")
         self.folder = folder / "engine"
         self.rootfs = folder / "rootfs"
-        self._names: list[str] = []
         self.folder.mkdir()
         (self.folder / "containers.conf").write_text(_CONF.format(nofile=_limit("NOFILE"), nproc=_limit("NPROC")))
         self.docker = self.folder / "docker"
@@ -63,7 +62,6 @@ class Engine:
 
     def run(self, name: str, *options: str, command: Sequence[str] = ("sleep", "3600")) -> None:
         """Start a container in the background."""
-        self._names.append(name)
         self("run", "-d", "--name", name, "--network=host", *options, "--rootfs", str(self.rootfs), *command)
 
     def __call__(self, *arguments: str) -> str:
@@ -75,11 +73,18 @@ class Engine:
         return done.stdout.decode()
 
     def close(self) -> None:
-        """Remove what was started."""
-        for name in self._names:
-            self("rm", "-f", "-t", "0", "-v", name)
-        for leftover in self("ps", "-aq").split():
-            self("rm", "-f", "-t", "0", "-v", leftover)
+        """Remove what was started.
+
+        An engine may fail at it for a moment ("resource busy"), while its own cleaner is at the same mounts.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while left := self("ps", "-aq").split():
+            done = subprocess.run(
+                (self.docker, "rm", "-f", "-t", "0", "-v", *left),
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
+            )  # fmt: skip
+            said = done.stderr.decode(errors="replace")
+            assert done.returncode == 0 or time.monotonic() < deadline, said
         self._settle()
 
     def _settle(self) -> None:

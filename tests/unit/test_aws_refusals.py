@@ -71,3 +71,16 @@ def test_no_arn_and_no_account_number_is_repeated():
     message = "User arn:aws:iam::210987654321:user/wren of account 210987654321 is unwell"
     said = refusals.said_by(_answer(400, "ValidationError", message))
     assert said == "ValidationError: User ... of account ... is unwell"
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("s3:ListObjectVersions", "s3:ListBucketVersions"),
+        ("s3:PutBucketEncryption", "s3:PutEncryptionConfiguration"),
+        ("s3control:GetPublicAccessBlock", "s3:GetAccountPublicAccessBlock"),
+        ("s3:GetBucketPolicy", "s3:GetBucketPolicy"),
+    ],
+)
+def test_what_is_not_allowed_is_named_as_a_policy_has_to_name_it(operation, action):
+    assert refusal(_answer(403, "AccessDenied"), "S3", operation).message == f"AWS S3 does not allow {action}"

@@ -289,21 +289,3 @@ def test_only_errors_and_only_new_ones_come_over_the_wire(tmp_path: Path):
 
 def test_no_file_is_no_fault(tmp_path: Path):
     assert _read(tmp_path, "", "", "100") == logs.Told((), (), ())
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (4110640, "3.9 MiB"), (5 << 40, "5.0 TiB")]
-)
-def test_a_size_is_told_in_its_unit(number: int, text: str):
-    assert report.size(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (3600, "1 h"), (187200, "2 d 4 h"), (-5, "future")],
-)
-def test_a_span_is_told_in_its_two_greatest_units(seconds: int, text: str):
-    assert report.lasting(seconds) == text

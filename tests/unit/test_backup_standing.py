@@ -13,7 +13,6 @@ from chronos_secrets.pgbackrest.settings import Setting
 from chronos_secrets.review import backup_rows, backups
 from chronos_secrets.review.backup_rows import Seen
 from chronos_secrets.review.backups import Facts, Line, Mark
-from chronos_secrets.review.words import lasting, size
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEGMENT = 16 * 1024 * 1024
@@ -223,22 +222,3 @@ FULL = timedelta(hours=26)
 def test_due_goes_by_what_was_last_seen_of_the_full_backup(seen, state):
     standing = backup_rows._standing(seen, FULL, NOW)
     assert standing.state is state
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("time", "said"),
-    [
-        (timedelta(seconds=-3), "0 s"), (timedelta(seconds=59), "59 s"), (timedelta(minutes=5), "5 min"),
-        (timedelta(hours=3, minutes=20), "3 h 20 min"), (timedelta(hours=3), "3 h"),
-        (timedelta(days=2, minutes=5), "2 d"), (timedelta(days=2, hours=4, minutes=5), "2 d 4 h"),
-    ],
-)  # fmt: skip
-def test_a_time_has_at_most_two_units(time, said):
-    assert lasting(time) == said
-
-
-def test_a_size_has_its_greatest_unit():
-    assert [size(each) for each in (12, 2048, 5 * 1024**2, 3 * 1024**3)] == ["12 B", "2.0 KiB", "5.0 MiB", "3.0 GiB"]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chronos_secrets.cloud import provision
+from chronos_secrets.cloud import provision, steps
 from chronos_secrets.cloud.difference import Limit
-from chronos_secrets.cloud.provision import Older, Plan, Step, Unknown
+from chronos_secrets.cloud.provision import Older
+from chronos_secrets.cloud.steps import Plan, Step, Unknown
 from chronos_secrets.errors import TargetFailed
 from chronos_secrets.report import cloud as report
 from chronos_secrets.systems.aws.listing import Version
@@ -16,8 +17,8 @@ from chronos_secrets.systems.aws.refusals import Forbidden, SignInNeeded
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def plan(*steps: Step, unknown: tuple[Unknown, ...] = ()) -> Plan:
-    return Plan(steps, (), (), unknown, (), deep=False)
+def plan(*made: Step, unknown: tuple[Unknown, ...] = ()) -> Plan:
+    return Plan(made, (), (), unknown, (), deep=False)
 
 
 def step(setting: str, *needs: str, subject: str = "bucket", fails: TargetFailed | None = None) -> Step:
@@ -30,7 +31,7 @@ def step(setting: str, *needs: str, subject: str = "bucket", fails: TargetFailed
 
 def states(found: Plan) -> list[str]:
     """Each step as done, failed, or the setting that it lacked."""
-    done = provision.apply(found, lambda _: None)
+    done = steps.apply(found, lambda _: None)
     return [each.skipped or ("failed" if each.error else "done") for each in done]
 
 
@@ -55,8 +56,8 @@ def test_nothing_more_is_asked_once_the_session_has_ended():
     def asking(name: str) -> Callable[[], None]:
         return lambda: asked.append(name)
 
-    steps = (step("a", fails=SignInNeeded("ended")), Step("user", "b", ("+",), asking("b")))
-    assert states(plan(*steps)) == ["failed", "failed"]
+    made = (step("a", fails=SignInNeeded("ended")), Step("user", "b", ("+",), asking("b")))
+    assert states(plan(*made)) == ["failed", "failed"]
     assert asked == []
 
 
@@ -81,6 +82,13 @@ def test_a_limit_counts_what_is_older_and_no_marker(limit, expected):
         version(99, marker=True, current=True),
     ]  # fmt: skip
     assert provision.older(objects, [limit], NOW) == {limit: expected}
+
+
+def test_a_limit_whose_data_could_not_be_counted_says_so():
+    assert report.limit(Limit("noncurrent", 7), None, versioning=True) == (
+        "noncurrent: never -> 7 days; how much is older could not be counted"
+    )
+    assert "could not be counted" in report.limit(Limit("versioning"), None, versioning=True)
 
 
 def test_a_limit_says_what_becomes_of_the_data():

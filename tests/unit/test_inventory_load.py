@@ -233,7 +233,8 @@ def test_the_section_of_the_cloud_is_read(chronos: Inventory):
     )
     assert cloud.bucket == Bucket("project-chronos-backups", True, "sse-s3", "blocked", True)
     assert cloud.lifecycle == Lifecycle(30, None, 365, 30, 7, 512 * 1024)
-    assert cloud.accepted == (Accepted("S3.17", "SSE-S3 plus pgBackRest's own cipher", date(2027, 11, 27)),)
+    assert cloud.accepted[0] == Accepted("S3.17", "SSE-S3 plus pgBackRest's own cipher", date(2027, 11, 27))
+    assert {"IAM.3", "single-repository"} <= {each.control for each in cloud.accepted}
 
 
 def test_tasks_are_read(chronos: Inventory):

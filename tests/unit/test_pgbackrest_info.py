@@ -93,6 +93,14 @@ def test_a_stanza_that_is_not_there_is_no_error():
         assert _parsed(rows, "gulls")[:2] == ("gulls", info.NO_STANZA)
 
 
+def test_noise_of_a_wrong_passphrase_in_the_message_is_no_riddle():
+    """It holds the deciphered bytes of the info file, control characters and all, as 2.45 prints them."""
+    repo = '{"key":1,"cipher":"none","status":{"code":99,"message":"[FormatError] info file:\\nat line 1: \x0e*\x02"}}'
+    said = f'[{{"archive":[],"backup":[],"db":[],"name":"birds","repo":[{repo}],"status":{{"code":99,"message":"x"}}}}]'
+    (found,) = info.parse(said.encode() + b"\n", "birds").repos
+    assert "encrypted with another passphrase" in failures.explain_message(found.message).sentence
+
+
 def test_whether_a_backup_runs_is_not_known_where_nobody_tells():
     old = json.loads(json.dumps(REAL))
     del old[0]["status"]["lock"]

@@ -1,6 +1,7 @@
 """The metrics, as Prometheus's own parser reads them, and the example alerts that go with them."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,11 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from chronos_secrets.inventory.model import Objectives
 from chronos_secrets.inventory.schedule import Standing, State
+from chronos_secrets.pgbackrest.archiver import Archiver
 from chronos_secrets.report import prometheus
+from chronos_secrets.review.backups import Facts, Line, Mark
 from chronos_secrets.review.due import Row
 from chronos_secrets.review.page import BackupLine, Drill
 
@@ -42,6 +46,19 @@ def families(text: str) -> dict[str, Metric]:
 
 def due(*rows: Row, seen: datetime | None = NOW) -> dict[str, Metric]:
     return families(prometheus.due(rows, project="aviary", zone=TORONTO, now=NOW, seen=seen))
+
+
+FACTS = Facts(NOW, None, None)
+PROMISED = Objectives(timedelta(minutes=15), timedelta(hours=1), timedelta(hours=26), None)
+ARCHIVER = Archiver("0" * 24, NOW, 3, "0" * 24, NOW + timedelta(minutes=1), NOW, 1, "0" * 24, 2**24, "15")
+
+
+def backups(
+    found: list[BackupLine] | None, drills: list[Drill], *, standing: Iterable[Line] = (), facts: Facts = FACTS,
+    promised: Objectives | None = None,
+) -> dict[str, Metric]:  # fmt: skip
+    told = prometheus.backups(found, drills, standing, facts, promised, project="aviary", zone=TORONTO)
+    return families(told)
 
 
 def value(family: Metric, **labels: str) -> float:
@@ -114,15 +131,51 @@ def test_backups_and_drills_are_told_by_kind_and_part():
     full = BackupLine("repo1", "a", "full", NOW - timedelta(days=2), 1, ("A", "B"), "", True)
     torn = full._replace(label="b", stopped=NOW, is_good=False)
     drill = Drill(NOW, "a", 60.5, 12.0, 0.25, 3600.0, None, 900.0, True, "")
-    found = families(prometheus.backups([full, torn], [drill], project="aviary", now=NOW))
+    found = backups([full, torn], [drill], promised=PROMISED)
     assert value(found["backups"], repo="repo1", kind="full") == 2
     assert value(found["backup_stopped_timestamp_seconds"], kind="full") == full.stopped.timestamp()
     assert value(found["drill_seconds"], part="fetch") == 60.5
     assert value(found["drill_kept"]) == 0  # how much would have been lost was not measured
     assert value(found["objective_seconds"], objective="rpo") == 900
-    none = families(prometheus.backups([], [], project="aviary", now=NOW))
-    assert value(none["drill_timestamp_seconds"]) == 0
-    assert "drill_kept" not in none
+    none = backups([], [])
+    assert value(none["drill_timestamp_seconds"]) == value(none["drill_proved_timestamp_seconds"]) == 0
+    assert value(none["repository_verified_timestamp_seconds"]) == 0
+    assert value(none["backup_stopped_timestamp_seconds"], kind="full") == 0, "an alert on its age fires"
+    assert not {"drill_kept", "objective_seconds", "repository_is_good", "wal_waits_since_timestamp_seconds"} & set(
+        none
+    )
+
+
+def test_a_drill_that_restored_nothing_has_no_time_and_is_not_kept():
+    found = backups([], [Drill(NOW, "a", None, None, None, None, None, None, True, "")._replace(rto_objective=60.0)])
+    assert "drill_seconds" not in found
+    assert value(found["drill_kept"]) == 0
+
+
+def test_a_repository_that_did_not_answer_has_no_number_of_backups():
+    found = backups(None, [], standing=[Line("repository", Mark.NO, "away")])
+    assert not {"backups", "backup_stopped_timestamp_seconds"} & set(found)
+    assert value(found["backup_is_as_promised"], what="repository") == 0
+
+
+def test_each_line_of_backup_status_is_a_number_unless_nobody_promised_it():
+    standing = [Line("WAL", Mark.OK, ""), Line("settings", Mark.NO, ""), Line("settings", Mark.OK, ""),
+                Line("drill", Mark.OPEN, "")]  # fmt: skip
+    samples = backups([], [], standing=standing)["backup_is_as_promised"].samples
+    assert {each.labels["what"]: each.value for each in samples} == {"WAL": 1, "settings": 0}
+
+
+def test_wal_that_waits_or_fails_and_a_repository_that_is_not_whole_are_numbers():
+    facts = FACTS._replace(archiver=ARCHIVER, waiting=NOW - timedelta(hours=1), faulty=True, drilled=date(2026, 11, 1))
+    found = backups([], [], facts=facts)
+    assert value(found["wal_fails"]) == 1
+    assert value(found["wal_waits_since_timestamp_seconds"]) == (NOW - timedelta(hours=1)).timestamp()
+    assert value(found["repository_is_good"]) == 0
+    assert value(found["drill_proved_timestamp_seconds"]) == datetime(2026, 11, 1, tzinfo=TORONTO).timestamp()
+    whole = backups(
+        [], [], facts=facts._replace(faulty=False, verified=NOW, archiver=ARCHIVER._replace(failed_at=None))
+    )
+    assert (value(whole["wal_fails"]), value(whole["repository_is_good"])) == (0, 1)
 
 
 def _emitted() -> set[str]:
@@ -130,6 +183,11 @@ def _emitted() -> set[str]:
     everything = prometheus.due([row("a", State.OK, date(2026, 1, 1), last=date(2026, 1, 1))], project="p", zone=TORONTO,
                                 now=NOW, seen=NOW)  # fmt: skip
     everything += prometheus.copies([copy("a", good, waits=NOW)], project="p", now=NOW)
+    drill = Drill(NOW, "a", 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, True, "")
+    facts = FACTS._replace(archiver=ARCHIVER, waiting=NOW, verified=NOW)
+    everything += prometheus.backups(
+        [], [drill], [Line("WAL", Mark.OK, "")], facts, PROMISED, project="p", zone=TORONTO
+    )
     return {each.name for each in text_string_to_metric_families(everything)}
 
 
@@ -144,7 +202,7 @@ def test_the_example_alerts_ask_for_metrics_labels_and_states_that_there_are():
         for asked in re.findall(r'state=~?"([^"]+)"', rule["expr"]):
             assert set(asked.split("|")) <= states, rule["alert"]
         assert rule["labels"]["severity"] in ("warning", "critical")
-        labels = {"project", "instance", "id", "state", "copy"}
+        labels = {"project", "instance", "id", "state", "copy", "what", "repo"}
         assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= labels
 
 

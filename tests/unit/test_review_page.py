@@ -13,10 +13,12 @@ import pytest
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.model import Inventory
 from chronos_secrets.inventory.schedule import Known, Rotated, State
+from chronos_secrets.pgbackrest import info
 from chronos_secrets.report import bars
 from chronos_secrets.report import page as report
 from chronos_secrets.review import due, page
 from chronos_secrets.systems.history import Event
+from tests.support import chronos
 from tests.support.pages import Reader
 
 TODAY = date(2026, 11, 22)
@@ -92,6 +94,15 @@ def test_what_needs_somebody_is_at_the_top_the_most_urgent_first_each_with_what_
     assert text.index("What needs doing") < text.index("Old token") < text.index("chronos-secrets done docs-review")
     assert text.index("chronos-secrets done docs-review") < text.index("What is not known")
     assert "Owner: another" in text
+
+
+def test_a_command_with_a_quoted_word_stands_as_one_command(tmp_path):
+    found = inventory(
+        tmp_path, INVENTORY.replace("from: 2026-01-01}", 'from: 2026-01-01, run: [backup, logs, --since, "1 year"]}', 1)
+    )
+    rows = due.rows(found, {}, {}, TODAY, frozenset({("backup", "logs", "--since", "1 year")}))
+    told = report.page(page.compose(found, rows, facts(), page.last_review(found, {}, [], TODAY), today=TODAY))
+    assert "<code>chronos-secrets backup logs --since &#x27;1 year&#x27;</code>" in told
 
 
 def test_within_looks_further_ahead_than_each_lead(tmp_path):
@@ -255,10 +266,34 @@ def test_backups_and_drills_are_shown_only_where_something_is_known_of_them(tmp_
         assert words in text, words
 
 
+def test_backups_stand_with_the_moment_at_which_they_were_seen_and_none_is_told_apart_from_not_looked(tmp_path):
+    text = chronos.INVENTORY.read_text()
+    never = Reader(report.page(composed(inventory(tmp_path, text)))).text
+    assert "This machine never looked at the backups. To look: chronos-secrets backup status" in never
+    seen = facts(backups=[], backups_seen=NOW - timedelta(days=1), drills=[])
+    none = Reader(report.page(composed(inventory(tmp_path, text), seen))).text
+    assert "As last seen from this machine, on 2026-11-21 at 07:00. There was no backup." in none
+    assert "never looked" not in none
+    assert "No restore was ever proved on this machine." in none
+
+
+def test_what_a_repository_holds_can_be_replayed_to_its_newest_wal_and_a_damaged_backup_is_not_good():
+    def backup(label: str, age: int, database: int, *, error: bool) -> info.Backup:
+        at = NOW - timedelta(hours=age)
+        return info.Backup(label, "full", at, at, 9, 9, 3, 3, "W1", "W2", 1, database, None, (), error)
+
+    held = (backup("new", 1, 2, error=True), backup("old", 5, 1, error=False))
+    archives = (info.Archive("15-2", 1, 2, "W1", "W9"), info.Archive("15-1", 1, 1, None, None))
+    lines = page.backup_lines(info.Stanza("birds", 0, "ok", None, (), held, archives))
+    assert [(each.label, each.wal, each.is_good) for each in lines] == [
+        ("old", ("W1", "W2"), True), ("new", ("W1", "W9"), False),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changed", "kept"),
     [
-        ({}, True), ({"rto_objective": 700.0}, False), ({"rpo": 901.0}, False), ({"rpo": None}, False),
+        ({}, True), ({"fetch": None}, False), ({"rto_objective": 700.0}, False), ({"rpo": 901.0}, False), ({"rpo": None}, False),
         ({"is_good": False}, False), ({"rto_objective": None, "rpo": None, "rpo_objective": None}, True),
     ],
 )  # fmt: skip
@@ -274,6 +309,12 @@ def test_the_bars_of_a_drill_are_as_long_as_its_parts_took_and_end_where_the_nex
         assert name == "fetch" or float(x) + float(width) == pytest.approx(float(following), abs=0.02)
     assert float(found[0][2]) == pytest.approx(5 * float(found[1][2]), abs=0.05)
     assert made.count('class="objective"') == 2
+
+
+def test_a_drill_that_restored_nothing_has_no_bar_and_says_so():
+    made = bars.figure([drill(fetch=None, replay=None, first_query=None)], UTC)
+    assert "nothing was restored, NOT as promised" in made
+    assert "<rect" not in made
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,13 @@ def test_the_lines_of_a_person_stay_as_they_are_whatever_ours_become(
     assert crontab.with_ours(with_ours, "aviary", []) == before
 
 
+@pytest.mark.parametrize("theirs", ["# a\x0cb \u2028 c\x85 d\n", "0 1 * * * true\r\n", "\n\n"])
+def test_a_line_of_a_person_is_not_broken_where_only_python_would(theirs: str):
+    with_ours = crontab.with_ours(theirs, "aviary", ["0 9 * * * true"])
+    assert with_ours.startswith(theirs)
+    assert crontab.with_ours(with_ours, "aviary", []) == theirs
+
+
 def test_marks_of_another_project_are_not_ours_and_half_a_mark_is_refused():
     text = crontab.with_ours("", "zoo", ["0 9 * * * true"])
     assert crontab.ours(text, "aviary") is None
@@ -282,6 +289,15 @@ def _run(hours_ago: float, *, took: float | None = 0.1, status: int = 0, words: 
 )
 def test_a_run_that_was_missed_failed_or_cut_off_is_told(run: Run | None, since: datetime | None, told: str | None):
     assert review.fault(DAILY, ZONE, run, since, NOW) == told
+
+
+@pytest.mark.parametrize("line", ["30 2 * * *", "*/20 2 * * *"])
+def test_a_time_that_the_clocks_skip_is_not_missed_and_the_next_one_is(line: str):
+    zone = ZoneInfo("America/Toronto")
+    ran = Run(datetime(2027, 3, 13, 7, 40, tzinfo=UTC), datetime(2027, 3, 13, 7, 41, tzinfo=UTC))
+    assert review.fault(line, zone, ran, None, datetime(2027, 3, 14, 20, tzinfo=UTC)) is None
+    assert review.fault(line, zone, ran, None, datetime(2027, 3, 15, 5, tzinfo=UTC)) is None
+    assert "2027-03-15 02:" in (review.fault(line, zone, ran, None, datetime(2027, 3, 15, 20, tzinfo=UTC)) or "")
 
 
 def test_what_is_remembered_of_runs_comes_back_and_rubbish_is_nothing(tmp_path: Path):

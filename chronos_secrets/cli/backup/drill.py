@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import click
 
-from chronos_secrets.cli import choices, memory, output, trust
+from chronos_secrets.cli import PATH, choices, memory, output, saving, trust
 from chronos_secrets.cli.backup import drift, drilled, place
 from chronos_secrets.cli.backup.place import Place
+from chronos_secrets.cli.backup.progress import Progress
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Busy, ChronosError, Exit, Refused, UsageError
@@ -27,6 +28,7 @@ from chronos_secrets.systems import files
 _AGAIN = "chronos-secrets backup drill"
 _CLEAN = f"{_AGAIN} --clean"
 _MOST = 1000  # random moments
+_FORMATS = ("table", "md", "html", "json")
 
 
 class _Wish(NamedTuple):
@@ -35,6 +37,7 @@ class _Wish(NamedTuple):
     moments: int
     seed: int
     keep: bool
+    quiet: bool
 
 
 @click.command(short_help="Restore the newest backup in a scratch place, prove it and measure it.")
@@ -43,8 +46,10 @@ class _Wish(NamedTuple):
     "moments",
     type=click.IntRange(0, _MOST),
     default=0,
-    metavar="N",
-    help="Restore N random moments, too, and prove each.",
+    is_flag=False,
+    flag_value=1,
+    metavar="[N]",
+    help="Restore N random moments, too (1 where no number is given), and prove each.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Choose the same moments as the drill that printed N."
@@ -52,32 +57,38 @@ class _Wish(NamedTuple):
 @click.option("--on", "host", metavar="HOST", help="Restore on another host of the inventory (else pgbackrest.drill).")
 @click.option("--keep", is_flag=True, help="Leave the restored server running, to look at it; --clean removes it.")
 @click.option("--clean", is_flag=True, help="Only remove what drills left behind, of other machines, too.")
-@click.option("--format", "form", type=click.Choice(("table", "md", "json")), default="table", help="How to print it.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="table", help="How to print it.")
+@click.option("--output", "target", metavar="FILE", type=PATH, help="Write the html page to FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @drift.option
 @opens_vault
 @with_session
 def drill(
     session: Session, *, moments: int, seed: int | None, host: str | None, keep: bool, clean: bool, form: str,
-    as_json: bool, unchecked: bool,
+    target: str | None, as_json: bool, unchecked: bool,
 ) -> Exit:  # fmt: skip
     """Restore the newest backup beside production, and measure what a loss would cost.
 
     A row is written to production (table chronos_secrets.drill) and must come back. RTO is what fetching, replaying and
     a first query took; RPO what any commit may wait until it is safe. The server that is restored archives nothing, is
-    reached by nobody else, and is removed. The report is filed in the state folder. Exit status 1 if anything is not
-    proved, or an objective of the inventory is missed.
+    reached by nobody else, and is removed. The report is filed in the state folder; --format html makes a page of all
+    drills so far, as is part of `due --format html`. Exit status 1 if anything is not proved, or an objective of the
+    inventory is missed.
     """
+    form = "json" if as_json else form
+    if target is not None and form != "html":
+        raise UsageError("--output goes with --format html", hint="for the others: > FILE")
+    saving.require_free(target, saving.PAGE)
     there = _place(session, host)
     trust.require(session, hosts=[host] if host in session.inventory.hosts else [], sections=drift.SECTIONS)
     if clean:
         return _clean(session, there)
     drift.require_current(session, there, check=not unchecked, again=_AGAIN)
-    wish = _Wish(moments, secrets.randbelow(2**31) if seed is None else seed, keep)
+    wish = _Wish(moments, secrets.randbelow(2**31) if seed is None else seed, keep, as_json or form == "json")
     with _alone(session), _failures_recorded(session, there):
         judged = review.judge(_drill(session, there, wish), there.section.objectives)
     _keep(session, judged)
-    _print(session, judged, "json" if as_json else form)
+    _print(session, judged, form, target)
     return Exit.OK if judged.good else Exit.NO
 
 
@@ -105,7 +116,10 @@ def _drill(session: Session, there: Place, wish: _Wish) -> Drill:
         prepared, _mark(session), name=_name(session), role=facts.role, database=facts.database, keep=wish.keep
     ) as scratch:
         runner = place.runner(session, there.section, there.file, scratch.host)
-        course = Course(runner, scratch, production, prepared, marker, _processes(session, there), output.say)
+        course = Course(
+            runner, scratch, production, prepared, marker, _processes(session, there), output.say,
+            lambda: Progress("fetch", quiet=wish.quiet),
+        )  # fmt: skip
         found = _prove(session, course, there, wish)
         if wish.keep:
             output.say(f"kept in {scratch.folder}: {scratch.server.by_hand('SELECT 1')}")
@@ -213,12 +227,22 @@ def _keep(session: Session, judged: Judged) -> None:
         memory.mark(session, review.DRILLED)
 
 
-def _print(session: Session, judged: Judged, form: str) -> None:
+def _print(session: Session, judged: Judged, form: str, target: str | None) -> None:
     if form == "json":
         output.document("backup drill", report.document(judged))
+    elif form == "html":
+        _page(session, target)
     elif form == "md":
         output.result(report.markdown(judged, project=session.inventory.project, zone=session.zone).rstrip("\n"))
     else:
         output.rows(report.HEADERS, report.lines(judged, session.zone), empty="nothing was restored")
         for fault in judged.faults:
             output.result(output.plain(f"NO: {fault}"))
+
+
+def _page(session: Session, target: str | None) -> None:
+    from chronos_secrets.cli import reviewing
+
+    saving.hand_over(reviewing.drill_page(session), target, saving.PAGE)
+    if target is not None:
+        output.result(f"made {target}")

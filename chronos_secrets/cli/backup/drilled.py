@@ -22,6 +22,7 @@ class Drilled(NamedTuple):
     backup: str
     rto: float | None
     rpo: float | None
+    parts: tuple[float, float, float] | None  # of the RTO: fetch, replay, first query
     faults: tuple[str, ...]
     report: str  # name of the file in drills/, without its ending
 
@@ -74,11 +75,16 @@ def _parsed(line: bytes) -> Drilled | None:
         at = datetime.fromisoformat(row["at"]).astimezone(UTC)
         faults = tuple(str(each) for each in row["faults"])
         texts = (str(row["host"]), str(row["backup"]))
-        return Drilled(
-            at, bool(row["good"]), *texts, _number(row["rto"]), _number(row["rpo"]), faults, str(row["report"])
-        )
+        took = _number(row["rto"]), _number(row["rpo"])
+        return Drilled(at, bool(row["good"]), *texts, *took, _parts(row), faults, str(row["report"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _parts(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    if row["rto"] is None:
+        return None
+    return float(row["fetch"]), float(row["replay"]), float(row["query"])
 
 
 def _number(value: object) -> float | None:

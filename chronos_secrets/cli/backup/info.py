@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from chronos_secrets.amounts import size
 from chronos_secrets.cli import choices, output
 from chronos_secrets.cli.backup import drift, place, seen
 from chronos_secrets.cli.backup.place import Place
@@ -64,7 +65,7 @@ def _nothing(found: Stanza) -> str:
 def _about(backup: Backup) -> list[str]:
     on = ", ".join(backup.references) or "nothing"
     pages = {True: "damaged pages were found", False: "no damaged page was found", None: "pages were not checked"}
-    return [f"rests on: {on}", f"restores {report.size(backup.size)}; {pages[backup.error]} when it was made"]
+    return [f"rests on: {on}", f"restores {size(backup.size)}; {pages[backup.error]} when it was made"]
 
 
 def _summary(session: Session, there: Place, found: Stanza) -> list[str]:
@@ -73,7 +74,7 @@ def _summary(session: Session, there: Place, found: Stanza) -> list[str]:
     kept, wanted = retention(there, found)
     met = "met" if kept >= wanted else "not met yet"
     lines.append(f"retention: {kept} of {wanted} full backups ({met})")
-    lines.append(f"repository: {report.size(report.total(found.backups))} in backups, besides the WAL")
+    lines.append(f"repository: {size(report.total(found.backups))} in backups, besides the WAL")
     if found.backup_runs:
         lines.append("a backup or an expire is running now")
     zone, now = session.zone, session.now()

@@ -4,9 +4,9 @@ import sys
 import time
 from types import TracebackType
 
+from chronos_secrets.amounts import lasting
 from chronos_secrets.cli import output
 from chronos_secrets.pgbackrest import progress
-from chronos_secrets.report.backup import lasting
 
 _REDRAW = 0.2  # seconds
 _LINE = 30.0  # seconds

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import click
 
+from chronos_secrets.amounts import lasting, size
 from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.backup import drift, place, seen
 from chronos_secrets.cli.backup.place import Place
@@ -157,8 +158,8 @@ def _plan(there: Place, kind: str, backups: Sequence[info.Backup]) -> str:
     last = next((each for each in reversed(backups) if each.kind == kind), None)
     if last is None:
         return f"{what}: the first one"
-    took, size = report.lasting(last.stopped - last.started), report.size(last.repo_delta)
-    return f"{what}: the last one took {took} and {size} in the repository"
+    took = lasting(last.stopped - last.started)
+    return f"{what}: the last one took {took} and {size(last.repo_delta)} in the repository"
 
 
 def _made(before: info.Stanza, after: info.Stanza, label: str | None) -> info.Backup:

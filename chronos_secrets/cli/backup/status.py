@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from chronos_secrets.cli import memory, output, trust
+from chronos_secrets.cli import PATH, memory, output, trust
 from chronos_secrets.cli.backup import drift, drilled, place, seen, verified
 from chronos_secrets.cli.backup.place import Place
 from chronos_secrets.cli.command import with_session
 from chronos_secrets.cli.session import Session
-from chronos_secrets.errors import ChronosError, Exit, TargetFailed
+from chronos_secrets.errors import ChronosError, Exit, TargetFailed, UsageError
 from chronos_secrets.inventory import cron
 from chronos_secrets.inventory.model import BackupSchedule
 from chronos_secrets.pgbackrest import archiver, settings
@@ -27,26 +27,45 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Say how the backups stand, and why not.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--format", "form", type=click.Choice(("table", "json", "prometheus")), help="How to print the answer.")
+@click.option("--output", "target", metavar="FILE", type=PATH, help="Write the metrics to FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the facts.")
 @with_session
-def status(session: Session, *, as_json: bool) -> Exit:
+def status(session: Session, *, form: str | None, target: str | None, as_json: bool) -> Exit:
     """Say at one glance how the backups stand, against what the inventory promises.
 
     Needs no password: pgBackRest and the database are asked where they run. What does not answer is a reason, and the
     rest is still shown. Exit status 1 if there is a reason to worry.
     """
+    if target is not None and (as_json or form != "prometheus"):
+        raise UsageError("--output goes with --format prometheus", hint="for the others: > FILE")
     there = place.of(session)
     trust.require(session, sections=drift.SECTIONS)
     found = _look(session, there)
     lines = backups.stand(found, there.section, today=session.today)
     reasons = [each for each in lines if each.mark is Mark.NO]
-    if as_json:
+    if as_json or form == "json":
         told = {"good": not reasons, "lines": [report.line_json(each) for each in lines]}
         output.document("backup status", {**told, "facts": report.facts_json(found)})
+    elif form == "prometheus":
+        _metrics(session, there, found, lines, target)
     else:
         output.rows(report.HEADERS, [report.line(each) for each in lines], empty="")
         _say_fixes(reasons)
     return Exit.NO if reasons else Exit.OK
+
+
+def _metrics(session: Session, there: Place, found: Facts, lines: list[Line], target: str | None) -> None:
+    from chronos_secrets.cli import reviewing, saving
+    from chronos_secrets.report import prometheus
+    from chronos_secrets.review.page import backup_lines
+
+    held = None if found.stanza is None else backup_lines(found.stanza)
+    text = prometheus.backups(
+        held, reviewing.drills(session), lines, found, there.section.objectives,
+        project=session.inventory.project, zone=session.zone,
+    )  # fmt: skip
+    saving.hand_over(text, target, saving.METRICS)
 
 
 def _say_fixes(reasons: list[Line]) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import click
 
+from chronos_secrets.amounts import size
 from chronos_secrets.cli import memory, output
 from chronos_secrets.cli.backup import drift, place, verified
 from chronos_secrets.cli.backup.place import Place
@@ -52,8 +53,8 @@ def verify(session: Session, *, as_json: bool, unchecked: bool) -> Exit:
         output.say("there is no backup yet that could be verified; to make one: chronos-secrets backup full")
         return Exit.NO
     if not as_json:
-        size = report.size(report.total(told.backups))
-        output.say(f"reading all that the repository has of {there.section.stanza}: {size} in backups, and the WAL")
+        stored = size(report.total(told.backups))
+        output.say(f"reading all that the repository has of {there.section.stanza}: {stored} in backups, and the WAL")
     with Progress("verify", quiet=as_json) as hear:
         ran = there.runner.run("verify", *verifying.OPTIONS, timeout=_TIMEOUT, hear=hear)
     parsed = verifying.parse(ran.out.decode(errors="replace"))

@@ -8,10 +8,11 @@ from chronos_secrets.cli import memory, output, prompts
 from chronos_secrets.cli.cloud.plan import Looked, look, require_known, show
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
-from chronos_secrets.cloud import provision
-from chronos_secrets.cloud.provision import Done, Step
+from chronos_secrets.cloud import steps
+from chronos_secrets.cloud.steps import Done, Step
 from chronos_secrets.errors import Exit, Incomplete, Refused, TargetFailed
 from chronos_secrets.report import cloud as report
+from chronos_secrets.systems.aws.refusals import Forbidden
 
 _AGAIN = "chronos-secrets cloud apply"
 
@@ -47,7 +48,14 @@ def _require_insisted(found: Looked, *, insisted: bool) -> None:
 
 
 def _confirm(found: Looked, *, yes: bool) -> None:
-    """Raises Refused for a no, and where nobody is there whose answer is needed."""
+    """Raises Refused for a no, and where nobody is there whose answer is needed; TargetFailed where nobody can know
+    what is answered."""
+    if None in found.counted.values():
+        raise TargetFailed(
+            f"how much this would delete could not be counted: {found.plan.unknown[-1].error.message}; "
+            "nothing was changed",
+            hint=f"{_AGAIN}    (once the profile may list the versions of objects)",
+        )
     if found.counted:
         _require_name(found.wanted.bucket)
     elif yes:
@@ -70,11 +78,17 @@ def _require_name(bucket: str) -> None:
 
 def _apply(session: Session, found: Looked) -> None:
     """Do it all, as far as it goes. Raises Incomplete where some is done and some is not, TargetFailed for none."""
-    results = []
-    for done in provision.apply(found.plan, _say):
-        results.append(done)
-        if done.is_good:
-            memory.record_or_say(session, "cloud-apply", done.step.subject, {"setting": done.step.setting})
+    results: list[Done] = []
+    try:
+        for done in steps.apply(found.plan, _say):
+            results.append(done)
+            if done.is_good:
+                memory.record_or_say(session, "cloud-apply", done.step.subject, {"setting": done.step.setting})
+    except KeyboardInterrupt:
+        number = sum(each.is_good for each in results)
+        output.say(f"{number} of {len(found.plan.steps)} changes are made, the last one named above perhaps, too")
+        output.say(f"to go on: {_AGAIN}")
+        raise
     failed = [each for each in results if not each.is_good]
     if failed:
         raise _stopped(failed, good=[each for each in results if each.is_good])
@@ -95,5 +109,5 @@ def _stopped(failed: Sequence[Done], *, good: Sequence[Done]) -> TargetFailed | 
     return kind(
         f"{len(failed)} of {len(failed) + len(good)} changes could not be made: {first.message}",
         details=told,
-        hint=first.hint or _AGAIN,
+        hint=first.hint or (f"{_AGAIN}    (once the profile may do that)" if isinstance(first, Forbidden) else _AGAIN),
     )

@@ -16,6 +16,7 @@ from chronos_secrets.cloud.posture import Acceptance, Case, Finding, Trial, Want
 from chronos_secrets.errors import EntryMissing, Exit
 from chronos_secrets.inventory.model import Credential
 from chronos_secrets.report import audit as report
+from chronos_secrets.review.design import judging
 from chronos_secrets.rotation.targets import whose
 from chronos_secrets.systems.aws import clients as aws
 
@@ -33,12 +34,14 @@ def audit(session: Session, *, as_json: bool) -> Exit:
     """
     at = reach.reached(session)
     findings = _findings(session, at)
-    accepted = [Acceptance(each.control, each.reason, each.until) for each in at.cloud.accepted]
+    rows = [each for each in at.cloud.accepted if each.control.lower() not in judging.IDS]  # those are `doctor design`
+    accepted = [Acceptance(each.control, each.reason, each.until) for each in rows]
     settled = posture.accept(findings, accepted, session.today)
     if as_json:
         output.document("cloud audit", report.as_json(at.cloud.bucket.name, settled))
     else:
         output.rows(report.HEADERS, [report.line(each) for each in settled], empty="there is no control")
+        output.say(report.summary(settled))
     for row, exists in posture.unneeded(settled, accepted):
         output.say(output.plain(report.unneeded(row, exists=exists)))
     return _status(settled)
@@ -46,7 +49,8 @@ def audit(session: Session, *, as_json: bool) -> Exit:
 
 def _findings(session: Session, at: Reached) -> list[Finding]:
     subject, row = _subject(session, at), _credential(session, at)
-    facts = inspection.look(at.clients, subject)
+    with reach.named(at.cloud):
+        facts = inspection.look(at.clients, subject)
     bucket = f"arn:{subject.partition}:s3:::{subject.bucket}"
     wanted = Wanted(
         at.account, at.cloud.region, bucket, subject.prefixes, at.cloud.user.policy, row.id if row else None

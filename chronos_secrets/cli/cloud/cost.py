@@ -36,7 +36,8 @@ def cost(session: Session, *, months: int, as_json: bool) -> None:
     at, now = reach.reached(session), session.now()
     cloud, table = at.cloud, prices.of(at.cloud.region)
     lifecycle = Lifecycle(*cloud.lifecycle) if cloud.lifecycle else None
-    usage = reckoning.measure(versions(at.clients, cloud.bucket.name, owner=at.account), now, lifecycle)
+    with reach.named(cloud):
+        usage = reckoning.measure(versions(at.clients, cloud.bucket.name, owner=at.account), now, lifecycle)
     requests = _requests(session, now)
     bills = reckoning.forecast(usage, table, lifecycle, requests, months)
     early = reckoning.early(usage, table, lifecycle)

@@ -14,23 +14,25 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.cloud import desired, provision
 from chronos_secrets.cloud.desired import Desired
 from chronos_secrets.cloud.difference import Limit
-from chronos_secrets.cloud.provision import Older, Plan
+from chronos_secrets.cloud.provision import Older
+from chronos_secrets.cloud.steps import Plan, Unknown
 from chronos_secrets.errors import Exit, TargetFailed
 from chronos_secrets.report import cloud as report
 from chronos_secrets.systems.aws.bucket import Bucket
 from chronos_secrets.systems.aws.iam import AccessKeys
 from chronos_secrets.systems.aws.listing import versions
-from chronos_secrets.systems.aws.refusals import Gone
+from chronos_secrets.systems.aws.refusals import Forbidden, Gone, SignInNeeded
 from chronos_secrets.systems.aws.users import Users
 
 
 class Looked(NamedTuple):
-    """What was looked at, and what came of it. `counted` has the limits by which data would end that is there now."""
+    """What was looked at, and what came of it. `counted` has the limits by which data would end that is there now;
+    None is how much where that could not be counted, which is `unknown` in the plan, too."""
 
     at: Reached
     wanted: Desired
     plan: Plan
-    counted: dict[Limit, Older]
+    counted: dict[Limit, Older | None]
 
 
 @click.command(short_help="Show what differs from the inventory, and change nothing.")
@@ -61,7 +63,13 @@ def look(session: Session) -> Looked:
     bucket = Bucket(at.clients, wanted.bucket, at.account)
     users = Users(at.clients, at.account, desired.partition(wanted.region))
     found = provision.plan(wanted, bucket, users)
-    return Looked(at, wanted, found, _counted(session, at, wanted, found))
+    try:
+        return Looked(at, wanted, found, {**_counted(session, at, wanted, found)})
+    except SignInNeeded:
+        raise
+    except TargetFailed as error:
+        unknown = Unknown(f"bucket {wanted.bucket}", "how much would be deleted", error)
+        return Looked(at, wanted, found._replace(unknown=(*found.unknown, unknown)), dict.fromkeys(found.limits))
 
 
 def show(session: Session, found: Looked) -> None:
@@ -83,15 +91,24 @@ def require_known(found: Plan) -> None:
         first = found.unknown[0]
         raise TargetFailed(
             f"not all could be looked at: {first.setting} of {first.subject}: {first.error.message}",
-            hint=first.error.hint or "the same command, once the profile may look at it",
+            hint=first.error.hint or _next(first),
         )
+
+
+def _next(unknown: Unknown) -> str:
+    """Not even where a bucket is may be known: then it is likely somebody else's, who had the name first."""
+    if not isinstance(unknown.error, Forbidden):
+        return "run the command again in a minute"
+    if unknown.setting == "region":
+        return reach.not_ours(unknown.subject)
+    return "the same command, once the profile may look at it"
 
 
 def _counted(session: Session, at: Reached, wanted: Desired, found: Plan) -> dict[Limit, Older]:
     """What each limit would end. A bucket that holds nothing has nothing to lose."""
     if not found.limits:
         return {}
-    objects = versions(at.clients, wanted.bucket)
+    objects = versions(at.clients, wanted.bucket, owner=at.account)
     first = next(objects, None)
     if first is None:
         return {}

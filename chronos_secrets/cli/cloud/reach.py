@@ -1,6 +1,7 @@
 """Who asks AWS in the commands of `cloud`: the person who administers, in the account that the vault names."""
 
 import contextlib
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from chronos_secrets.rotation.targets import whose
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems.aws import clients as aws
 from chronos_secrets.systems.aws import sts
+from chronos_secrets.systems.aws.refusals import Forbidden, Gone
 
 
 class Reached(NamedTuple):
@@ -57,6 +59,23 @@ def reached(session: Session) -> Reached:
             hint=f"chronos-secrets get {cloud.account.credential} --field {cloud.account.field}",
         )
     return Reached(cloud, asker, account)
+
+
+@contextlib.contextmanager
+def named(cloud: Cloud) -> Iterator[None]:
+    """For the block, whoever says that the bucket is not there, or not for us, says which one."""
+    name = cloud.bucket.name
+    try:
+        yield
+    except Gone as error:
+        raise Gone(f"there is no bucket {name}", hint="chronos-secrets cloud plan") from error
+    except Forbidden as error:
+        raise Forbidden(f"bucket {name}: {error.message}", hint=not_ours(f"bucket {name}")) from error
+
+
+def not_ours(bucket: str) -> str:
+    """What to do where nothing of a bucket may be known."""
+    return f"give the profile that right, or choose another name: {bucket} may be another account's"
 
 
 def clients(session: Session) -> aws.Clients:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from chronos_secrets.systems.aws.bucket import Bucket
 from chronos_secrets.systems.aws.clients import Clients
 from chronos_secrets.systems.aws.refusals import code_of
-from chronos_secrets.systems.aws.users import Document, Users, _document
+from chronos_secrets.systems.aws.users import Document, Users, decoded
 
 _ANYBODY = ("AllUsers", "AuthenticatedUsers")
 
@@ -111,12 +111,12 @@ class Rights(Users):
         with self._admin.translated("iam", "GetPolicy") as iam:
             version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         with self._admin.translated("iam", "GetPolicyVersion") as iam:
-            return _document(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+            return decoded(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
     def _inline(self, method: str, **of: str) -> Document:
         operation = "".join(word.capitalize() for word in method.split("_"))
         with self._admin.translated("iam", operation) as iam:
-            return _document(getattr(iam, method)(**of)["PolicyDocument"])
+            return decoded(getattr(iam, method)(**of)["PolicyDocument"])
 
 
 def bucket_names(asker: Clients) -> list[str]:

@@ -56,6 +56,23 @@ _SAID: dict[str, tuple[type[TargetFailed], str]] = {
     "LimitExceeded": (LimitReached, "AWS {service} allows no more: {said}"),
     "SignatureDoesNotMatch": (WrongSecret, "AWS {service} says that the secret does not go with the key: {said}"),
 }
+_ACTIONS = {
+    "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "s3control:GetPublicAccessBlock": "s3:GetAccountPublicAccessBlock",
+}
+"""Operations that a policy allows under another name: the one that a person has to write there."""
 _PRIVATE = re.compile(r"arn:\S+|\b\d{12}\b")
 
 
@@ -86,7 +103,7 @@ def refusal(response: Mapping[str, object], service: str, action: str) -> Target
         return CannotTell(f"the clock of this machine is wrong, says AWS {service}: {said}", hint=hint)
     if code in _SAID:
         kind, sentence = _SAID[code]
-        return kind(sentence.format(service=service, action=action, said=said))
+        return kind(sentence.format(service=service, action=_ACTIONS.get(action, action), said=said))
     if status in (401, 403) and code not in _NOT_THE_KEY:
         return NotHonoured(f"AWS {service} does not take the key: {said}")
     unsure = code in _THROTTLED or (status >= 500 and status != 501)  # 501: this server never does it

@@ -83,7 +83,7 @@ class Users:
             return None
         with self._admin.translated("iam", "GetPolicyVersion") as iam:
             found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-        return _document(found)
+        return decoded(found)
 
     def create_policy(self, name: str, document: Document) -> None:
         text = json.dumps(document)
@@ -119,8 +119,8 @@ def _names(shown: list[Any], key: str = "") -> tuple[str, ...]:
     return tuple(str(each[key] if key else each) for each in shown)
 
 
-def _document(found: Any) -> Document:
-    """botocore decodes the document; where it cannot, it is text."""
+def decoded(found: Any) -> Document:
+    """A policy as botocore hands it over: decoded, or text where it could not. Raises Unanswered."""
     try:
         return dict(json.loads(unquote(found)) if isinstance(found, str) else found)
     except (ValueError, TypeError) as error:

@@ -49,9 +49,9 @@ class Container(Remote):
         """See Remote.reach."""
         return self._from_here((*self._exec, *argv))
 
-    def paste(self, argv: Sequence[str]) -> str:
-        """See Host.paste."""
-        return self._outside.paste((*self._exec, *argv))
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
+        """See Host.paste. It is the engine that changes the account: an image may have nothing that does."""
+        return self._outside.paste((*self._as(account)._exec, *argv))
 
     @property
     def _exec(self) -> tuple[str, ...]:
@@ -165,9 +165,9 @@ class Container(Remote):
         """The command that a person pastes here to let the engine do something with it, or with others. For hints."""
         return self._outside.paste((self._engine, verb, *(names or (self._container,))))
 
-    def paste_one_off(self, argv: Sequence[str]) -> str:
+    def paste_one_off(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """The command that a person pastes here to run `argv` in a container like this one. For hints."""
-        like = self._like_this(self._inspect(), f"{self._container}{_ONE_OFF}by-hand")
+        like = self._as(account)._like_this(self._inspect(), f"{self._container}{_ONE_OFF}by-hand")
         return self._outside.paste((*like, "-c", 'exec "$0" "$@"', *argv))
 
     def _command(self, *words: str, timeout: float) -> bytes:
@@ -237,9 +237,13 @@ class Container(Remote):
 
     def _for_files(self, owner: str | None) -> "Container":
         """This container, as the user that may give a file its owner."""
-        if owner is None:
+        return self._as(None if owner is None else _ROOT)
+
+    def _as(self, user: str | None) -> "Container":
+        """This container, as a user of it; None changes nothing."""
+        if user is None:
             return self
-        return Container(self._container, engine=self._engine, user=_ROOT, inside=self._outside)
+        return Container(self._container, engine=self._engine, user=user, inside=self._outside)
 
     def _mount_of(self, path: str, mounts: Sequence[Mount]) -> Mount | None:
         """The mount that `path` lies on; None for the container's own, passing, layer. Raises Refused."""

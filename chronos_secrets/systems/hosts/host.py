@@ -1,5 +1,8 @@
 """What every host can do."""
 
+import contextlib
+import os
+import pwd
 import secrets
 import shlex
 import time
@@ -48,8 +51,11 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def paste(self, argv: Sequence[str]) -> str:
-        """The command that a person pastes on this machine to run `argv` there. For hints."""
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
+        """The command that a person pastes on this machine to run `argv` there, as an account if one is named.
+
+        For hints.
+        """
 
     def look(self, path: str, *, owner: str | None = None) -> Seen:
         """What is at `path` now, and whether a file could be placed there: to be asked of every host before the first
@@ -96,9 +102,9 @@ class Local(Host):
         except process.TimedOut as error:
             raise CutOff(error.message, hint=error.hint) from error
 
-    def paste(self, argv: Sequence[str]) -> str:
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """See Host.paste."""
-        return shlex.join(argv)
+        return shlex.join(argv if _is_ours(account) else becoming(account, argv))
 
 
 class Remote(Host):
@@ -179,6 +185,18 @@ class Remote(Host):
             f"{argv[0]} on {self.name} did not end within {timeout:g} seconds; it may still run there",
             hint=self.paste(("ps", "-ef")),
         )
+
+
+def becoming(account: str | None, argv: Sequence[str]) -> tuple[str, ...]:
+    """The argv by which root runs `argv` as an account, for a person to type."""
+    return ("runuser", "-u", account, "--", *argv) if account else tuple(argv)
+
+
+def _is_ours(account: str | None) -> bool:
+    """Whether an account is the one that we run as: nobody but root may ask for another one."""
+    with contextlib.suppress(KeyError):
+        return account is not None and pwd.getpwnam(account).pw_uid == os.geteuid()
+    return False
 
 
 def plain(given: bytes | Secret) -> bytes:

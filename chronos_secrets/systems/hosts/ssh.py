@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chronos_secrets.errors import TargetFailed
-from chronos_secrets.systems.hosts.host import Remote
+from chronos_secrets.systems.hosts.host import Remote, becoming
 from chronos_secrets.systems.hosts.words import last_words
 from chronos_secrets.systems.process import Ran
 
@@ -64,9 +64,9 @@ class Ssh(Remote):
         options = (word for option in _OPTIONS for word in ("-o", option))
         return ("ssh", *self._file, "-T", "-a", "-x", *options, "-W", f"127.0.0.1:{port}", "--", self._alias)
 
-    def paste(self, argv: Sequence[str]) -> str:
+    def paste(self, argv: Sequence[str], *, account: str | None = None) -> str:
         """See Host.paste."""
-        return shlex.join((*self._by_hand, shlex.join((*self._sudo[:1], *argv))))
+        return shlex.join((*self._by_hand, shlex.join((*self._sudo[:1], *becoming(account, argv)))))
 
     @property
     def _by_hand(self) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""`doctor design`: the traps of a design of backups, each judged from facts. What is not known is never a pass."""
