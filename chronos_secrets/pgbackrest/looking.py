@@ -19,8 +19,11 @@ umask 077
 printf 'local all all trust\n' >"$1/look.hba" && : >"$1/look.ident"
 """
 # While it replays nobody is let in: to allow that, a server would need production's own limits.
-_WAIT = """until "$1" --quiet --host="$2" --port="$3"; do
-kill -0 "$(head -n 1 "$2/postmaster.pid")" || { tail -n 5 "$2/look.log"; exit 1; }; sleep 1; done"""
+_WAIT = (
+    'until "$1" --quiet --host="$2" --port="$3"; do '
+    '{ pid=$(head -n 1 "$2/postmaster.pid") && kill -0 "$pid"; } 2>/dev/null || { tail -n 5 "$2/look.log"; exit 1; }; '
+    "sleep 1; done"
+)
 _SAME = (
     "archive_mode", "listen_addresses", "unix_socket_permissions", "ssl", "external_pid_file", "logging_collector",
     "primary_conninfo", "archive_cleanup_command", "recovery_end_command", "hot_standby",

@@ -87,6 +87,10 @@ df -Pk -- "$1" | tail -n 1
 """
 
 
+# One line, for it is pasted.
+_BRANCH = 'data=$1 && shift 3 && printf "%s\\n" "$@" >> "$data/postgresql.auto.conf" && : > "$data/recovery.signal"'
+
+
 class Fetched(NamedTuple):
     """A cluster's files in a folder, not yet replayed. `tablespaces` is where its tablespaces lie, if it has any."""
 
@@ -259,8 +263,17 @@ class Site:
         if ran.status != 0:
             raise TargetFailed(f"{what}: {_last(ran.err)}", hint=self.host.paste(("ls", "-ld", words[0])))
 
-    def way_back(self, seen: Seen, stamp: str) -> str:
-        """The command by which a person puts the old data back, and the restored one aside; for a stopped server."""
+    def holds(self, folder: str) -> bool:
+        """Whether a folder is there and not empty. Raises TargetFailed."""
+        argv = ("sh", "-c", '[ -n "$(ls -A -- "$1" 2>/dev/null)" ]', "sh", folder)
+        return self.host.run(as_account(argv, self._account), timeout=_TIMEOUT).status == 0
+
+    def way_back(self, seen: Seen, stamp: str, *, get: str = "") -> str:
+        """The command by which a person puts the old data back, and the restored one aside; for a stopped server.
+
+        `get` is the restore_command of a server there, for where the restored one has begun a timeline: the old data
+        then begins a later one. Else the next restore would follow the latest timeline, the one that was given up.
+        """
         aside, failed = seen.aside(stamp), f"failed-restore-{stamp}"
         if not seen.mounted:
             script = 'mv -- "$1" "$1.$3" && mv -- "$2" "$1"'
@@ -269,8 +282,20 @@ class Site:
                 'cd -- "$1" && mkdir -m 0700 "pgsql_tmp.$3" && for f in *; do case $f in pgsql_tmp.*|lost+found) ;; '
                 '*) mv -- "$f" "pgsql_tmp.$3/" ;; esac; done; mv -- "$2"/* . && rmdir -- "$2"'
             )
-        argv = ("sh", "-c", script, "sh", seen.data, aside, failed)
-        return self.host.paste(argv, account=self._account)
+        words: tuple[str, ...] = (seen.data, aside, failed)
+        if get:
+            script, words = f"{script} && {_BRANCH}", (*words, *_branching(get))
+        return self.host.paste(("sh", "-c", script, "sh", *words), account=self._account)
+
+
+def _branching(get: str) -> tuple[str, ...]:
+    """The settings by which a server replays its own timeline to its end, and begins the next.
+
+    Those of an earlier restore may still be in the file, and the last of one name counts.
+    """
+    none = (f"recovery_target{each} = ''" for each in ("", "_time", "_name", "_xid", "_lsn"))
+    quoted = get.replace("'", "''")
+    return (f"restore_command = '{quoted}'", "recovery_target_timeline = 'current'", *none)
 
 
 def private_folder(host: Host, account: str | None, folder: str) -> tuple[str, int]:

@@ -158,16 +158,14 @@ def wait(
 ) -> Recovered:
     """Wait until the server has replayed all and takes writes; then ask what it is now. Raises NotUp.
 
-    `say` hears how far the replay is, in words, whenever that changes.
+    `say` hears how far the replay is, in words, at every look.
     """
-    began, told = time.monotonic(), ""
+    began = time.monotonic()
     while True:
         words = _state(server)
         if words is None:
             return _facts(server, tables, time.monotonic() - began)
-        if words != told:
-            say(words)
-            told = words
+        say(words)
         if time.monotonic() - began > _GRACE and not alive():
             raise NotUp("the server ended while it replayed WAL")
         if time.monotonic() - began > limit:

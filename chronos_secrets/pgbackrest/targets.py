@@ -25,12 +25,14 @@ class Target(NamedTuple):
     """A recovery target. `at` is an aware time, for the kind "time" alone; `backup` a label, None for what fits.
 
     latest: all the WAL that the repository has. immediate: none but what makes the backup consistent, so that every
-    commit after the backup is lost.
+    commit after the backup is lost. `timeline` is the one that is followed; None is the latest that the repository has
+    when the server starts, which may be a later one than when the files were fetched.
     """
 
     kind: Kind = "latest"
     at: datetime | None = None
     backup: str | None = None
+    timeline: int | None = None
 
 
 def parse_time(text: str) -> datetime:
@@ -103,14 +105,18 @@ def _written(shift: timedelta) -> str:
 def argv(target: Target) -> tuple[str, ...]:
     """The options of `pgbackrest restore` that stand for a target. The server ends up open for writing, always."""
     chosen = (f"--set={target.backup}",) if target.backup else ()
+    along = f"--target-timeline={target.timeline or 'latest'}"
     if target.kind == "latest":  # PostgreSQL opens by itself at the end of the WAL
-        return (*chosen, "--type=default", "--target-timeline=latest")
-    if target.kind == "immediate":
-        return (*chosen, "--type=immediate", "--target-action=promote")
+        return (*chosen, "--type=default", along)
+    if (
+        target.kind == "immediate"
+    ):  # pgBackRest takes no timeline for it, and PostgreSQL looks for the latest all the same
+        named = (f"--recovery-option=recovery_target_timeline={target.timeline}",) if target.timeline else ()
+        return (*chosen, "--type=immediate", "--target-action=promote", *named)
     if target.at is None:
         raise ValueError("a target in time without a time")
     at = target.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
-    return (*chosen, "--type=time", f"--target={at}", "--target-action=promote", "--target-timeline=latest")
+    return (*chosen, "--type=time", f"--target={at}", "--target-action=promote", along)
 
 
 def fitting(backups: Iterable[Backup], target: Target) -> Backup | None:

@@ -96,6 +96,11 @@ class Kept(NamedTuple):
         missing = [each.first for each in holes if self.along.until(each.first) is not None]
         return self._replace(gap=min(missing, key=number_of, default=None))
 
+    def before(self, left: Left) -> "Kept":
+        """The same as it was when a timeline was left: a recovery along it ends there."""
+        at = self.along.left.index(left)
+        return self._replace(along=Followed(0, self.along.left[: at + 1]), gap=None)
+
 
 def look(runner: Runner, archive: Archive) -> Kept:
     """What there is of the archive that `info` names. Raises what Runner.run raises."""

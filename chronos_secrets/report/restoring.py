@@ -9,16 +9,17 @@ from chronos_secrets.pgbackrest.running import Recovered
 from chronos_secrets.pgbackrest.targets import Target
 from chronos_secrets.report.backup import JsonRow, iso, moment
 
-_MOST = 3  # timelines that are told one by one
+MOST = 3
+"""Timelines that are told one by one."""
 
 
 class Plan(NamedTuple):
     """What a restore is going to do. Nothing has been done.
 
     `newest` is the newest commit that can be replayed, None where none was found; `free` the bytes where the files go,
-    None where nobody has looked; `full` the last full backup, `gap`
-    the first WAL segment that is missing on the way. `left` are the timelines that were left, each with the place
-    where. `folder` is set for a look beside production; else `data` is replaced, and what it holds goes to `aside`,
+    None where nobody has looked; `full` the last full backup, `gap` the first WAL segment that is missing on the way.
+    `left` are the timelines that were left, each with the time of its last commit before that, None where that is not
+    known. `folder` is set for a look beside production; else `data` is replaced, and what it holds goes to `aside`,
     None for nothing. `first` is the command by which a person has to stop a server that is not ours to stop, `resumes`
     when an earlier run began, `placed` that it came as far as to start the server.
     """
@@ -27,7 +28,7 @@ class Plan(NamedTuple):
     target: Target
     backup: Backup
     timeline: int
-    left: tuple[tuple[int, str], ...]
+    left: tuple[tuple[int, datetime | None], ...]
     newest: datetime | None
     full: Backup | None
     gap: str | None
@@ -55,14 +56,19 @@ def lines(plan: Plan, now: datetime, zone: tzinfo) -> list[str]:
     if plan.resumes:
         found.insert(0, f"goes on with the restore that was begun at {plan.resumes}")
     found += [_replays(plan, zone), *_loses(plan, now)]
-    found += [f"follows timeline {plan.timeline}; {_left(plan)}"] if plan.left else []
+    found += [f"follows timeline {plan.timeline}; {_left(plan, zone)}"] if plan.left else []
     if plan.folder:
         return [*found, f"puts the files into {plan.folder}; nothing is stopped, moved or started"]
     found += [f"the server must be stopped first: {plan.first}"] if plan.first else []
     found += [f"stops {plan.stops}"] if plan.stops else []
-    found += [f"moves {plan.data} aside to {plan.aside}; it is not deleted"] if plan.aside else []
+    found += [f"moves {plan.data} aside to {plan.aside}{_why_so(plan.aside)}; it is not deleted"] if plan.aside else []
     found += [f"puts tablespaces into {plan.tablespaces}"] if plan.tablespaces else []
     return [*found, _starts(plan), _expects(plan)]
+
+
+def _why_so(aside: str) -> str:
+    """Inside a data folder it is named as what the server leaves behind, and looks as if anyone may remove it."""
+    return " (the name keeps it out of backups)" if aside.rpartition("/")[2].startswith("pgsql_tmp.") else ""
 
 
 def _starts(plan: Plan) -> str:
@@ -79,22 +85,30 @@ def _replays(plan: Plan, zone: tzinfo) -> str:
 
 
 def _loses(plan: Plan, now: datetime) -> list[str]:
-    found = []
+    found, lost = [], "lacks" if plan.folder else "loses"  # a look beside production loses nothing
     if plan.gap:
         found.append(f"WAL IS MISSING from {plan.gap} on: nothing that was committed after it comes back")
     end = {"time": plan.target.at, "immediate": plan.backup.stopped}.get(plan.target.kind)
     if end and plan.newest and plan.newest > end:
-        found.append(f"loses what was committed after that: {lasting(plan.newest - end)} of the WAL there is")
+        found.append(f"{lost} what was committed after that: {_span(plan.newest - end)} of the WAL there is")
     elif plan.target.kind == "latest" and plan.newest:
-        found.append(f"loses what did not reach the repository: the last {lasting(now - plan.newest)} at most")
+        found.append(f"{lost} what did not reach the repository: the last {_span(now - plan.newest)} at most")
     return found
 
 
-def _left(plan: Plan) -> str:
-    if len(plan.left) > _MOST:
+def _span(span: timedelta) -> str:
+    return "less than a second" if span < timedelta(seconds=1) else lasting(span)
+
+
+def _left(plan: Plan, zone: tzinfo) -> str:
+    """The place in the WAL where a timeline was left says nothing to a person: its last commit's time does."""
+    if len(plan.left) > MOST:
         return f"what {len(plan.left)} earlier timelines committed after they were left does not come back"
-    each = (f"what timeline {timeline} committed after {place}" for timeline, place in plan.left)
-    return f"{', and '.join(each)} does not come back"
+    each = (
+        f"what timeline {timeline} committed after {exact(at, zone) if at else 'it was left'}"
+        for timeline, at in plan.left
+    )
+    return f"{', and '.join(each)} {'does' if len(plan.left) == 1 else 'do'} not come back"
 
 
 def _expects(plan: Plan) -> str:

@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from chronos_secrets.pgbackrest import info
@@ -54,6 +56,27 @@ def start(world: Machine) -> None:
     options = f"-p {world.database.port} -k {world.database.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     with world._found():
         world.database._run("pg_ctl", "-D", "d", "-l", "log", "-w", "-o", options, "start")
+
+
+def wait_until_open(world: World) -> None:
+    """Wait until a server that has something to replay takes writes."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        with contextlib.suppress(psycopg.OperationalError):
+            if query(world.database, "SELECT pg_is_in_recovery()") == [(False,)]:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def paste(line: str) -> str:
+    """Run a printed line; what it says."""
+    assert "\n" not in line
+    ran = subprocess.run(
+        ("sh", "-c", line), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120
+    )
+    assert ran.returncode == 0, (line, ran.stdout)
+    return ran.stdout
 
 
 class Site(Backed):
@@ -153,18 +176,36 @@ def test_a_time_brings_back_exactly_what_was_committed_before_it(site: Site, pla
     said = interrupt(site, "--to-time", at.isoformat(), "--start", "--yes")
     assert f"{plain.data} on this machine is as it was; to use it again: " in said
     assert "to go on with the restore: chronos-secrets backup restore --to-time" in said
-    done = site.restore("--to-time", at.isoformat(), "--start", "--yes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chronos_secrets.cli.backup.progress._LINE", 0.0)
+        done = site.restore("--to-time", at.isoformat(), "--start", "--yes")
     assert done.status == 0, done.text
+    assert re.search(r"^recovery: (the server starts|replays WAL: .+) \([0-9]+ s\)$", done.err, re.MULTILINE), done.err
     assert numbers(plain) == writer.until(at)
     assert f"public.sightings: {len(writer.until(at))} rows" in done.out
     left_behind = site.restore("--set", left, "--dry-run", "--no-drift-check")
     assert (left_behind.status, "timeline that was left" in left_behind.err) == (5, True), left_behind.text
+
+    given_up = writer.until(at)
+    *_, stop, put_back, begin = done.out.splitlines()
+    assert ("systemctl stop" in stop, "systemctl start" in begin) == (True, True), done.out
+    site.stop()
+    paste(put_back)
+    start(plain)
+    wait_until_open(plain)
+    assert numbers(plain) == before != given_up
+    query(plain.database, "INSERT INTO sightings VALUES (-1)")
+    archive(plain)
+    site.stop()
+    assert site.restore("--start", "--yes").status == 0
+    assert numbers(plain) == [-1, *before], "the next restore follows the old data, and not what was given up"
 
 
 def test_the_latest_state_has_all_that_was_archived_and_a_person_may_start_the_server(remote: Site, plain: Machine):
     with Writer(plain) as writer:
         writer.wait(5)
     remote.stop()  # which archives the last of it
+    plain.data.rename(plain.folder / "kept" / "lost")
     kept = [row.number for row in writer.rows]
     done = remote.restore("--yes")
     assert (done.status, "the server is not started" in done.err) == (8, True), done.text
@@ -177,6 +218,8 @@ def test_the_latest_state_has_all_that_was_archived_and_a_person_may_start_the_s
         assert (done.status, "is running" in done.err) == (5, True), "another disaster's restore is not done yet"
     done = remote.restore("--yes", "--json")
     assert done.status == 0, done.text
+    restored = json.loads(done.out)["restored"]
+    assert (restored["aside"], restored["way_back"]) == (None, []), "there was no old data"
     assert numbers(plain)[-len(kept) :] == kept
     assert not list(plain.folder.glob("pg/d.restoring*"))
     assert remote.backup("check").status == 0
@@ -236,9 +279,9 @@ def scattered(plain: Machine) -> Iterator[Machine]:
         plain.restart("")
 
 
-def look(site: Site, folder: str, seen: Path) -> None:
+def look(site: Site, folder: str, seen: Path, *words: str) -> None:
     """Restore into a folder, which is here `seen`, and do as the printed lines say."""
-    done = site.restore("--to", folder, "--json", "--no-drift-check")
+    done = site.restore("--to", folder, "--json", "--no-drift-check", *words)
     assert done.status == 0, done.text
     assert seen.stat().st_mode & 0o777 == 0o700
     start, wait, ask, stop, remove = json.loads(done.out)["commands"]
@@ -246,11 +289,11 @@ def look(site: Site, folder: str, seen: Path) -> None:
     asked = f"echo '{what}' | {ask} --no-psqlrc --csv --tuples-only"
     said = ""
     for each in (start, wait, asked, stop, remove):
-        ran = subprocess.run(
-            ("sh", "-c", each), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120
-        )
-        assert ran.returncode == 0, (each, ran.stdout)
-        said += ran.stdout if each == asked else ""
+        ran = paste(each)
+        said += ran if each == asked else ""
+        if each == stop:
+            dead = subprocess.run(("sh", "-c", wait), capture_output=True, text=True, check=False, timeout=120)
+            assert (dead.returncode, "kill:" in dead.stdout + dead.stderr) == (1, False), dead
     assert said.splitlines()[-1] == "f,off,"
     assert not seen.exists()
 
@@ -275,5 +318,5 @@ def test_a_look_beside_production_stops_and_moves_nothing_and_its_commands_work_
 
 def test_a_look_is_taken_in_the_container_of_the_database(tmp_path: Path, box: Boxed, monkeypatch: pytest.MonkeyPatch):
     site = Site(tmp_path, in_container(box), monkeypatch, database=PROBED)
-    look(site, "/tmp/look", box.folder / "root" / "tmp" / "look")
+    look(site, "/tmp/look", box.folder / "root" / "tmp" / "look", "--immediate")
     query(box.database, "SELECT 1")

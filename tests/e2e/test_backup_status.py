@@ -217,6 +217,7 @@ def test_a_database_that_is_down_is_a_reason_and_the_backups_are_still_shown(kee
     done = keeper.status()
     assert done.status == 1
     assert "the database on this machine does not answer" in " ".join(done.out.split())
+    assert "if it is stopped and starting it does not help: chronos-secrets backup restore --dry-run" in done.err
     lines = keeper.lines()
     assert (lines["WAL"][0], lines["archiver"][0], lines["last full"][0]) == ("no", "no", "ok")
 

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from chronos_secrets.cli.main import root
-from tests.e2e.test_backup_restore import archive, numbers
+from tests.e2e.test_backup_restore import archive, numbers, wait_until_open
 from tests.support import keepassxc
 from tests.support.backup_hosts import CONTAINER, Boxed, boxed, ssh_to
 from tests.support.runbook import RUNBOOK, Night, admit, chapter, commands, lines
@@ -22,7 +22,8 @@ from tests.support.sightings import Writer, query
 from tests.support.sshd import Sshd
 
 FOLLOWED = (
-    "1. Everything is lost", "2. Back to a moment", "3. A new server, a new laptop", "Afterwards", "Every month", "Every week",
+    "1. Everything is lost", "2. Back to a moment", "3. A new server, a new laptop", "Afterwards",
+    "Every month", "Every week",
 )  # fmt: skip
 
 pytestmark = pytest.mark.xdist_group("runbook")
@@ -71,6 +72,13 @@ def test_every_line_of_the_runbook_that_is_to_be_typed_is_typed_by_a_test():
     assert {each.command for each in chapter("Look")} <= {each.partition("    #")[0] for each in followed}
 
 
+def test_what_follows_a_restore_and_the_routine_go_through(night: Night):
+    # Before the disasters: verify and drill read all that the repository has by then.
+    night.type("chronos-secrets vault copy", status=8)  # the stick is in its drawer
+    steps = [*chapter("Afterwards"), *chapter("Every month"), *chapter("Every week")]
+    night.follow(list({each.command: each for each in steps}.values()))
+
+
 def test_after_a_complete_loss_all_rows_that_reached_the_repository_are_back(night: Night, box: Boxed):
     with Writer(box) as writer:
         writer.wait(5)
@@ -99,14 +107,24 @@ def test_after_a_bad_import_all_rows_from_before_it_are_back_and_none_of_it(nigh
     shown = night.follow([first, *chapter("Look beside production")], WHEN=f'"{at.isoformat()}"')
     look = list(shown.values())[-1].partition("To look at it:")[2]
     start, wait, ask, stop, remove = look.strip().split("\n  ")
+
+    spoilt = numbers(box)
+    shown = night.follow(chapter("All of it back"))
+    assert numbers(box) == expected
+    archive(box)  # what follows the latest timeline ends here, before the moment
     night.type(start)
     night.type(wait)
-    assert f"({len(expected)} rows)" in night.type(f"echo 'TABLE sightings' | {ask}")
+    assert f"({len(expected)} rows)" in night.type(f"echo 'TABLE sightings' | {ask}"), "also after production went back"
     night.type(stop)
     night.type(remove)
 
-    night.follow(chapter("All of it back"))
-    assert numbers(box) == expected
+    back = list(shown.values())[-1].partition("go back to it")[2].partition("next:")[0]
+    _, *commands_back = back.strip().split("\n  ")
+    assert len(commands_back) == 3
+    for each in commands_back:
+        night.type(each)
+    wait_until_open(box)
+    assert numbers(box) == spoilt, "the old data is there again"
 
 
 def test_on_a_new_server_and_a_new_laptop_a_copy_of_the_vault_is_all_that_is_needed(
@@ -163,9 +181,3 @@ def begin_anew(box: Boxed) -> None:
     with (box.volume / "postgresql.conf").open("a") as settings:
         settings.write("fsync = off\nlisten_addresses = ''\nunix_socket_directories = '/run/postgresql'\n")
     box.docker("start", CONTAINER)
-
-
-def test_what_follows_a_restore_and_the_routine_go_through(night: Night):
-    night.type("chronos-secrets vault copy", status=8)  # the stick is in its drawer
-    steps = [*chapter("Afterwards"), *chapter("Every month"), *chapter("Every week")]
-    night.follow(list({each.command: each for each in steps}.values()))

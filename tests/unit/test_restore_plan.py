@@ -17,16 +17,37 @@ PLAN = Plan(
 )  # fmt: skip
 
 
-def test_a_few_timelines_that_were_left_are_told_one_by_one_and_many_are_counted():
-    few = tuple((number, f"0/{number}000000") for number in range(1, 3))
-    many = tuple((number, f"0/{number}000000") for number in range(1, 9))
-    assert "what timeline 2 committed after 0/2000000 does not come back" in "\n".join(
-        lines(PLAN._replace(left=few), NOON, UTC)
-    )
-    told = next(line for line in lines(PLAN._replace(left=many), NOON, UTC) if "timeline" in line)
+def about_timelines(*left: tuple[int, datetime | None]) -> str:
+    return next(line for line in lines(PLAN._replace(left=left), NOON, UTC) if "timeline" in line)
+
+
+def test_a_few_timelines_that_were_left_are_told_by_their_times_and_many_are_counted():
+    one = "follows timeline 9; what timeline 1 committed after 2026-11-22 12:00:00 UTC"
+    assert about_timelines((1, NOON)) == f"{one} does not come back"
+    two = f"{one}, and what timeline 2 committed after it was left do not come back"
+    assert about_timelines((1, NOON), (2, None)) == two
+    told = about_timelines(*((number, NOON) for number in range(1, 9)))
     assert told == ("follows timeline 9; what 8 earlier timelines committed after they were left does not come back")
 
 
 def test_free_room_that_nobody_looked_for_is_not_told():
     assert " free on" not in lines(PLAN, NOON, UTC)[0]
     assert "4.9 KiB free on prod" in lines(PLAN._replace(free=5000), NOON, UTC)[0]
+
+
+def test_a_look_beside_production_lacks_something_and_loses_nothing():
+    ended = PLAN._replace(target=Target("time", NOON - timedelta(seconds=0.5)))
+    lost = "loses what was committed after that: less than a second of the WAL there is"
+    assert lost in lines(ended, NOON, UTC)
+    beside = lines(ended._replace(folder="/look"), NOON, UTC)
+    assert lost.replace("loses", "lacks") in beside
+    assert not [each for each in (*beside, *lines(PLAN._replace(folder="/look"), NOON, UTC)) if "loses" in each]
+
+
+def test_a_name_that_looks_like_rubbish_is_explained():
+    inside = PLAN._replace(aside="/data/pgsql_tmp.before-restore-1")
+    moved = (
+        "moves /data aside to /data/pgsql_tmp.before-restore-1 (the name keeps it out of backups); it is not deleted"
+    )
+    assert moved in lines(inside, NOON, UTC)
+    assert "moves /data aside to /data.before; it is not deleted" in lines(PLAN, NOON, UTC)

@@ -67,6 +67,12 @@ def test_every_target_ends_in_a_server_that_is_open_for_writing():
     assert argv(Target(backup="20261122-190000F"))[0] == "--set=20261122-190000F"
 
 
+def test_a_timeline_that_is_named_is_followed_though_a_later_one_may_come():
+    assert "--target-timeline=3" in argv(Target("time", QUARTER_PAST_SEVEN, timeline=3))
+    assert "--target-timeline=3" in argv(Target(timeline=3))
+    assert "--recovery-option=recovery_target_timeline=3" in argv(Target("immediate", timeline=3))
+
+
 def _backup(label: str, stopped: datetime) -> Backup:
     return Backup(label, "full", stopped, stopped, 1, 1, 1, 1, None, None, 1, 1, None, (), None)
 

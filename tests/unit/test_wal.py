@@ -42,6 +42,15 @@ def test_nothing_after_a_missing_segment_is_read():
     assert found == [segment(1, 4)]
 
 
+def test_the_past_that_a_timeline_had_when_it_was_left_ends_there():
+    whole = kept(segment(1, 4), segment(1, 5), segment(2, 6), segment(2, 7), segment(3, 8), gap=segment(2, 5))
+    first, second = whole.along.left
+    assert [words for _, words in _newest_first(whole.before(first))] == [
+        (segment(1, 5), ".gz", "0/5000130"), (segment(1, 4), ".gz", ""),
+    ]  # fmt: skip
+    assert next(_newest_first(whole.before(second)))[1] == (segment(2, 7), ".gz", "")
+
+
 def test_the_time_of_a_commit_is_read_from_what_pg_waldump_prints():
     line = b"rmgr: Transaction len (rec/tot): 34/34, tx: 735, lsn: 0/0154A0C0, prev 0/0, desc: COMMIT%s"
     assert str(_time(line % b" 2026-11-23 02:02:26.771572 UTC")) == "2026-11-23 02:02:26.771572+00:00"

@@ -49,6 +49,8 @@ def configure(session: Session, *, only_check: bool, apply_them: bool, yes: bool
     if as_json:
         told = [report.difference_json(each) for each in differing]
         output.document("backup configure", {"differences": told, "restart": restart})
+    elif only_check and any(not each.is_set for each in differing):
+        output.say(f"next: {_APPLY}")
     elif restart:
         names = ", ".join(each.setting.name for each in differing if each.is_set)
         output.say(f"a restart of the database is needed for {names}: {restart}")

@@ -164,13 +164,18 @@ class InPlace:
 
     def _fetch_files(self, *, delta: bool) -> None:
         runner = self._place.runner
-        program = runner.setting("cmd", "restore") or "pgbackrest"
-        get = f'{program} --config={self._place.config} --stanza={runner.stanza} archive-get %f "%p"'
         with Progress("restore", quiet=self._asked.as_json) as hear:
             restoring.fetch(
                 runner, f"{self._seen.work}/data", self._source.target, archive_off=False, delta=delta, hear=hear,
-                restore_command=get, tablespaces=self._seen.spaces(self._mark.stamp), more=(progress.OPTION,),
+                restore_command=self._get, tablespaces=self._seen.spaces(self._mark.stamp), more=(progress.OPTION,),
             )  # fmt: skip
+
+    @property
+    def _get(self) -> str:
+        """The server's restore_command, for a cluster that lies where production does."""
+        runner = self._place.runner
+        program = runner.setting("cmd", "restore") or "pgbackrest"
+        return f'{program} --config={self._place.config} --stanza={runner.stanza} archive-get %f "%p"'
 
     def _failed(self, error: ChronosError) -> ChronosError:
         """The same failure, with what is untouched."""
@@ -199,10 +204,11 @@ class InPlace:
         self._session.stand_in(place.section.host, host)
         place = places.of(self._session)
         try:
-            found = running.wait(
-                place.server, lambda: running.lives(host, place.account, seen.data), output.say,
-                tables=place.database.probe_tables,
-            )  # fmt: skip
+            with Progress("recovery", quiet=self._asked.as_json) as shown:
+                found = running.wait(
+                    place.server, lambda: running.lives(host, place.account, seen.data), shown.tell,
+                    tables=place.database.probe_tables,
+                )  # fmt: skip
         except running.NotUp as error:
             raise self._not_up(error, log) from error
         return self._done(found)
@@ -221,17 +227,32 @@ class InPlace:
             hint=f"{stop}{self._asked.words}    (once its log's reason is put right)",
         )
 
+    def _way_back(self) -> list[str]:
+        """The commands that bring the old data back, as a new timeline; none where there was none."""
+        host, account, seen = self._session_host, self._place.account, self._seen
+        if not Site(host, account, seen.data).holds(seen.aside(self._mark.stamp)):
+            return []
+        still = running.Stopped(host) if isinstance(host, Container) else host
+        put_back = Site(still, account, seen.data).way_back(seen, self._mark.stamp, get=self._get)
+        return [running.stop_command(host), put_back, running.start_command(host)]
+
     def _done(self, found: running.Recovered) -> Exit:
         aside = self._seen.aside(self._mark.stamp)
+        back = self._way_back()
         Site(self._session_host, self._place.account, self._seen.data).finish(self._seen)
         memory.record_or_say(self._session, "backup-restore", self._mark.label, {"timeline": str(found.timeline)})
         if self._asked.as_json:
-            told = {"backup": self._mark.label, "aside": aside, **report.recovered_json(found)}
+            own = {"backup": self._mark.label, "aside": aside if back else None, "way_back": back}
+            told = {**own, **report.recovered_json(found)}
             output.document("backup restore", {"restored": told})
             return Exit.OK
         for line in report.recovered(found, self._session.zone):
             output.result(line)
-        output.result(f"the old data, if there was any, is in {aside}: remove it when you do not need it any more")
+        if back:
+            output.result(f"the old data is in {aside}: remove it when you do not need it any more")
+            output.result("To go back to it (stop the server, put it back, start the server):")
+        for line in back:
+            output.result(f"  {line}")
         output.say("next: chronos-secrets backup check && chronos-secrets backup full")
         return Exit.OK
 

@@ -50,7 +50,7 @@ def plan_of(place: Place, source: Source, seen: Seen | None, asked: Asked, mark:
     along = source.kept.along
     return Plan(
         host=host.name, target=source.target, backup=source.backup, timeline=along.timeline,
-        left=tuple((each.timeline, each.place) for each in along.left), newest=source.newest, full=source.full,
+        left=source.left, newest=source.newest, full=source.full,
         gap=source.kept.gap, free=seen.free if seen else None, data=seen.data if seen else place.database.data,
         aside=seen.aside(mark.stamp) if seen and mark and seen.full else None,
         tablespaces=seen.spaces(mark.stamp) if seen and mark and seen.tablespaces else None,

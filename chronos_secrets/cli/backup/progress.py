@@ -38,6 +38,14 @@ class Progress:
         """Take in what came; b"" where nothing did."""
         for line in self._lines.add(piece):
             self._step = progress.step(line) or self._step
+        self._show()
+
+    def tell(self, words: str) -> None:
+        """Take in how far it is, in words, where it is no pgBackRest that runs."""
+        self._step = progress.Step(words)
+        self._show()
+
+    def _show(self) -> None:
         now = time.monotonic()
         if self._quiet or now - self._shown_at < (_REDRAW if self._redraws else _LINE):
             return

@@ -102,10 +102,9 @@ def _beside(session: Session, place: Place, source: Source, folder: str, asked: 
     require_room(place.host, real, free, source.backup)
     for line in report.lines(plan._replace(free=free), session.now(), session.zone):
         output.say(line)
+    target = source.target._replace(timeline=source.kept.along.timeline)  # production may go back before it is started
     with _half_told(place, real), Progress("restore", quiet=asked.as_json) as hear:
-        fetched = restoring.fetch(
-            place.runner, real, source.target, archive_off=True, more=(progress.OPTION,), hear=hear
-        )
+        fetched = restoring.fetch(place.runner, real, target, archive_off=True, more=(progress.OPTION,), hear=hear)
     memory.record_or_say(session, "backup-restore-beside", source.backup.label)
     commands = _to_look(place, real, source.major)
     if asked.as_json:

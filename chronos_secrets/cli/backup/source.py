@@ -1,5 +1,6 @@
 """What a restore is made of: the backup and the WAL that lead to its target."""
 
+import contextlib
 from datetime import datetime
 from typing import NamedTuple
 
@@ -7,15 +8,15 @@ from chronos_secrets.cli.backup.place import Place
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Refused, TargetFailed
 from chronos_secrets.pgbackrest import info, targets, wal
-from chronos_secrets.pgbackrest.info import Backup
+from chronos_secrets.pgbackrest.info import Archive, Backup
 from chronos_secrets.pgbackrest.targets import Target
-from chronos_secrets.report.restoring import exact
+from chronos_secrets.report.restoring import MOST, exact
 
 COMMAND = "chronos-secrets backup restore"
 
 
 class Source(NamedTuple):
-    """What a restore is made of."""
+    """What a restore is made of. `left` are the timelines that were left, each with its last commit before that."""
 
     target: Target
     backup: Backup
@@ -23,6 +24,7 @@ class Source(NamedTuple):
     full: Backup | None
     newest: datetime | None
     major: str
+    left: tuple[tuple[int, datetime | None], ...]
 
 
 def find(session: Session, place: Place, target: Target) -> Source:
@@ -47,7 +49,24 @@ def find(session: Session, place: Place, target: Target) -> Source:
     if target.at and newest and target.at >= newest:
         _refuse_late(session, target, newest, kept)
     full = max((each for each in of_it if each.kind == "full"), key=lambda each: each.stopped, default=None)
-    return Source(target._replace(backup=backup.label), backup, kept, full, newest, archive.id.partition("-")[0])
+    return Source(
+        target._replace(backup=backup.label), backup, kept, full, newest, archive.id.partition("-")[0],
+        _left(place, archive, kept),
+    )  # fmt: skip
+
+
+def _left(place: Place, archive: Archive, kept: wal.Kept) -> tuple[tuple[int, datetime | None], ...]:
+    """Many are only counted, so nothing is read for them; a segment that cannot be read is no reason not to restore."""
+    left = kept.along.left
+
+    def last(each: wal.Left) -> datetime | None:
+        if len(left) > MOST:
+            return None
+        with contextlib.suppress(TargetFailed):
+            return wal.last_commit(place.host, place.runner, place.account, archive, kept=kept.before(each))
+        return None
+
+    return tuple((each.timeline, last(each)) for each in left)
 
 
 def _followed(kept: wal.Kept, backup: Backup) -> bool:

@@ -52,6 +52,8 @@ def status(session: Session, *, form: str | None, target: str | None, as_json: b
     else:
         output.rows(report.HEADERS, [report.line(each) for each in lines], empty="")
         _say_fixes(reasons)
+        if "database" in found.faults:
+            output.say("hint: if it is stopped and starting it does not help: chronos-secrets backup restore --dry-run")
     return Exit.NO if reasons else Exit.OK
 
 
