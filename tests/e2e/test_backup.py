@@ -25,7 +25,7 @@ from tests.support.seaweed import Seaweed
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
-SCHEDULE = 'schedule: {full: "0 11 * * *", diff: "0 5,17,23 * * *", timezone: UTC, host: HOST}'
+SCHEDULE = 'schedule: {full: "0 11 * * *", diff: "0 5,17,23 * * *", timezone: UTC, host: TIMERS}'
 
 
 class Project(Backed):
@@ -142,6 +142,7 @@ def test_without_the_drift_check_the_vault_is_not_opened(project: Project):
 def test_what_was_not_accepted_on_this_machine_runs_nothing(project: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Backed, "trusting", False)
     text = project.inventory.read_text()
+    text = text.replace("timezone: UTC, host: local", "timezone: UTC, host: far")
     project.inventory.write_text(text.replace("  host: local\n  config:", "  host: far\n  config:"))
     done = project.backup("info", locked=True)
     assert done.status == 5, done.text
@@ -408,8 +409,8 @@ def test_what_the_archiver_failed_at_is_among_the_errors(lonely: Project):
     database.ask("ALTER SYSTEM SET archive_command = '/bin/false'")
     database.ask("SELECT pg_reload_conf()")
     try:
-        database.ask("SELECT pg_switch_wal()")
-        deadline = time.monotonic() + 30
+        database.ask("SELECT pg_logical_emit_message(true, 'aviary', 'a segment to archive'), pg_switch_wal()")
+        deadline = time.monotonic() + 60
         while lonely.backup("logs", "--errors").status == 0:
             assert time.monotonic() < deadline
         done = lonely.backup("logs", "--errors")

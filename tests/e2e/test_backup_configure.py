@@ -40,7 +40,6 @@ class Keeper(Backed):
 
 def restore(way: Way) -> None:
     """The world's own settings again."""
-    way.world.has_gap = True
     for name in BEFORE:
         way.world.database.ask(f"ALTER SYSTEM RESET {name}")
     way.world.archive()

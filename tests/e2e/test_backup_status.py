@@ -146,7 +146,7 @@ def test_a_full_backup_that_is_too_old_is_a_reason_with_the_command_that_helps(
 def test_a_diff_of_the_schedule_that_never_came_is_a_reason(keeper: Keeper, monkeypatch: pytest.MonkeyPatch):
     keeper.edit(
         "archive_timeout: 1 minute",
-        'archive_timeout: 1 minute\n  schedule: {full: "0 6 1 1 *", diff: "0 * * * *", host: local}',
+        'archive_timeout: 1 minute\n  schedule: {full: "30 6 1 1 *", diff: "0 * * * *", host: local}',
     )
     later(monkeypatch, hours=5)
     assert keeper.lines()["last diff"][0] == "ok"  # within the grace after each hour

@@ -206,7 +206,7 @@ def test_whatever_due_may_tell_to_run_is_a_command_line_that_there_is():
     for words in sorted(RUNNABLE):
         name = next(" ".join(words[:most]) for most in (2, 1) if " ".join(words[:most]) in commands)
         command, rest = commands[name], list(words[len(name.split()) :])
-        context = click.Context(command)
+        context = click.Context(command, help_option_names=["-h", "--help"])  # a command keeps the first
         left = command.make_parser(context).parse_args(rest)[1]  # UsageError for an option that it does not have
         assert left == [], words
 

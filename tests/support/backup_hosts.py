@@ -84,7 +84,7 @@ class World(Backups):
     """
 
     path: str
-    has_gap = False  # said by who archives nothing for a while
+    has_gap = False  # whether WAL may have gone elsewhere since the last full backup
 
     def __init__(self, folder: Path, cloud: Cloud) -> None:
         name = folder.name.lower().replace("_", "-")
@@ -95,6 +95,7 @@ class World(Backups):
             self.store(self.key)
             self.must("stanza-create")
             self.must("--type=full", "backup")
+            self.has_gap = False
         except BaseException:
             self.close()  # what did not come up whole goes with its folder
             raise
@@ -114,7 +115,8 @@ class World(Backups):
         _program(folder / "psql", {"PGHOST": self.environment["PGBACKREST_PG1_SOCKET_PATH"]})
 
     def archive(self) -> None:
-        """Let the database ship its WAL as `backup configure` would."""
+        """Let the database ship its WAL as `backup configure` would; nobody knows what it did until then."""
+        self.has_gap = True
         command = f"pgbackrest --config={self.path} --stanza={STANZA} archive-push %p"
         for name, value in {"archive_mode": "on", "archive_timeout": "60", "archive_command": command}.items():
             self.database.ask(f"ALTER SYSTEM SET {name} = '{value}'")
@@ -260,6 +262,11 @@ class Way(NamedTuple):
     hosts: str
     enter: Callable[[pytest.MonkeyPatch], None]
 
+    @property
+    def timers(self) -> str:
+        """The host whose timers start the backups: never a container."""
+        return "prod" if "  prod:" in self.hosts else "local"
+
 
 _PROD = "  prod: {ssh: deploy, sudo: true}\n"
 
@@ -320,7 +327,7 @@ class Backed(Aviary):
         text = text.replace("destinations:\n", f"{ROOT}destinations:\n{DESTINATION}", 1) + sections
         facts = {
             "HOST": self.way.host, "CONFIG": world.path, "PORT": world.database.port, "DATA": world.data,
-            "STANZA": STANZA, "USER": world.user, "BUCKET": world.bucket,
+            "STANZA": STANZA, "USER": world.user, "BUCKET": world.bucket, "TIMERS": self.way.timers,
         }  # fmt: skip
         for name, value in facts.items():
             text = text.replace(name, str(value))
