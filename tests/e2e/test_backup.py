@@ -373,6 +373,7 @@ def test_logs_show_what_was_written_and_end_with_1_for_an_error(
     folder.chmod(0o755)
     monkeypatch.setenv("PGBACKREST_LOG_PATH", str(folder))
     key = project.world.key
+    project.world.database.ask("SELECT pg_stat_reset_shared('archiver')")  # what other tests let fail
     try:
         assert "nothing was logged" in project.backup("logs").err
         now = datetime.now().strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ005  # pgBackRest writes the host's own time

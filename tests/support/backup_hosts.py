@@ -233,7 +233,7 @@ class Inside(Database):
             settings.write(f"fsync = off\nlisten_addresses = ''\nunix_socket_directories = '{_SOCKET}'\n")
 
     def wait(self) -> None:
-        """Wait until it answers."""
+        """Wait until it answers. An engine's cleaner that comes late may end a container that was just started anew."""
         import psycopg
 
         deadline = time.monotonic() + _PATIENCE
@@ -241,6 +241,8 @@ class Inside(Database):
             with contextlib.suppress(psycopg.OperationalError):
                 return self.ask("SELECT 1")
             assert time.monotonic() < deadline, "the database in the container does not answer"
+            if self._docker("container", "inspect", "--format", "{{.State.Running}}", CONTAINER).strip() == "false":
+                self._docker("start", CONTAINER)
             time.sleep(0.05)
 
     def restart(self) -> None:
