@@ -13,7 +13,6 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import ChronosError, Exit, Refused, UsageError, VaultLocked, VaultMissing, VaultUnreadable
 from chronos_secrets.inventory.model import Copy
 from chronos_secrets.report import copies as report
-from chronos_secrets.report import prometheus
 from chronos_secrets.review.copies import where
 from chronos_secrets.systems import files
 from chronos_secrets.vault.copies import catalogue, places, pruning, verifying
@@ -68,6 +67,8 @@ def copies(session: Session, name: str | None, *, as_json: bool, form: str | Non
         told = [report.place_json(each, away.get(each.row.id), where(each.row)) for each in shown]
         output.document("vault copies", {"places": told})
     elif form == "prometheus":
+        from chronos_secrets.report import prometheus
+
         saving.hand_over(prometheus.copies(shown, project=session.inventory.project, now=now), target, saving.METRICS)
     elif name is not None:
         lines = [report.copy_line(shown[0], each, zone) for each in reversed(shown[0].records)]

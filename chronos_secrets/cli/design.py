@@ -58,13 +58,7 @@ def check(session: Session, *, unlock: bool, offline: bool, as_json: bool) -> Ex
         output.say(report.summary(judged))
     for row in judging.unneeded(judged, session.inventory):
         output.say(output.plain(f"{row.control} is accepted until {row.until}, but the design is not in that trap"))
-    return _status([each.finding for each in judged])
-
-
-def _status(found: list[posture.Finding]) -> Exit:
-    if any(each.state == posture.FAIL for each in found):
-        return Exit.NO
-    return Exit.TARGET if any(each.state == posture.UNKNOWN and not each.untried for each in found) else Exit.OK
+    return posture.status([each.finding for each in judged])
 
 
 def gather(session: Session, *, unlock: bool, offline: bool) -> Facts:
@@ -189,8 +183,7 @@ def _bucket(session: Session) -> BucketFacts:
 
     at = reach.reached(session)
     bucket = Inspected(at.clients, at.cloud.bucket.name, at.account)
-    rules = tuple(each for each in bucket.lifecycle().rules if each.get("Status") == "Enabled")
-    return BucketFacts(bucket.versioning(), rules, lock=bucket.locks(), replicates=bucket.replicates())
+    return BucketFacts(bucket.versioning(), bucket.enabled_rules(), lock=bucket.locks(), replicates=bucket.replicates())
 
 
 # --- what a person or a program would run -----------------------------------------------------------------------------

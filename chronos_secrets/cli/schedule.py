@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from chronos_secrets.amounts import counted
 from chronos_secrets.cli import output, prompts, timing
 from chronos_secrets.cli.command import with_session
 from chronos_secrets.cli.session import Session
@@ -180,7 +181,7 @@ def _carry_out(session: Session, look: Look) -> None:
         started = installing.activate(plan, host, changes)
     timing.remember_installed(session, plan, there=bool(plan.timers), anew=bool(changes or started))
     if changes:
-        output.result(f"{plan.host}: {report.count(len(changes))} done")
+        output.result(f"{plan.host}: {counted(len(changes), 'change')} done")
     if started:
         output.result(f"{plan.host}: started {', '.join(started)}")
     if plan.timers and not changes and not started:

@@ -6,8 +6,8 @@ import sys
 
 from chronos_secrets.cli import output, timing, trust
 from chronos_secrets.cli.session import Session
-from chronos_secrets.errors import ChronosError, Exit, Refused, TargetFailed, UsageError
-from chronos_secrets.systems import files, process
+from chronos_secrets.errors import ChronosError, Exit, TargetFailed, UsageError
+from chronos_secrets.systems import process
 from chronos_secrets.systems.process import Ran
 from chronos_secrets.timers import plans, record
 from chronos_secrets.timers.record import Run
@@ -28,10 +28,9 @@ def run(session: Session, name: str) -> Exit:
     timer = wanted.jobs.get(name) if wanted else None
     if timer is None:
         raise UsageError(f"the inventory has no timer '{name}'", hint="chronos-secrets schedule show")
-    begun = session.now()
-    before = record.load(timing.record_path(session)).runs.get(name)
-    before = before or Run(begun)
-    _keep(session, name, before._replace(begun=begun, ended=None))
+    begun, path = session.now(), timing.record_path(session)
+    before = record.load(path).runs.get(name, Run(begun))
+    record.note_run(path, name, before._replace(begun=begun, ended=None))
     try:
         trust.require(session, sections=["timers"])
         program = timing.here(session).program
@@ -41,12 +40,12 @@ def run(session: Session, name: str) -> Exit:
         _pass_on(ran)
         told = _tell(session, ran, timer.notify, before.told) if name == "due" else ""
     except ChronosError as error:
-        _keep(session, name, Run(begun, session.now(), error.exit, error.message, before.told))
+        record.note_run(path, name, Run(begun, session.now(), error.exit, error.message, before.told))
         raise
     good = ran.status in _GOOD[name]
     status = Exit.OK if good else ran.status
-    _keep(session, name, Run(begun, session.now(), status, "" if good else _last_line(ran), told))
-    return Exit.OK if good else Exit(ran.status) if ran.status in list(Exit) else Exit.BUG
+    record.note_run(path, name, Run(begun, session.now(), status, "" if good else _last_line(ran), told))
+    return Exit(status) if status in list(Exit) else Exit.BUG
 
 
 def _look_at_backups(session: Session, program: tuple[str, ...]) -> None:
@@ -99,11 +98,3 @@ def _last_line(ran: Ran) -> str:
     lines = ran.err.decode(errors="replace").splitlines()
     said = [line for line in lines if line.startswith("error: ")] or lines[-1:] or [""]
     return output.plain(said[0].removeprefix("error: "))[:500]
-
-
-def _keep(session: Session, name: str, run_: Run) -> None:
-    path = timing.record_path(session)
-    try:
-        record.note_run(path, name, run_)
-    except OSError as error:
-        raise Refused(f"{path} cannot be written: {files.reason(error)}") from error

@@ -160,8 +160,5 @@ def remember_installed(session: Session, plan: Plan, *, there: bool, anew: bool)
     known = record.load(path)
     if there == (plan.host in known.installed) and not (there and anew):
         return
-    try:
-        record.note_installed(path, plan.host, session.now() if there else None)
-    except OSError as error:
-        raise Refused(f"{path} cannot be written: {(error.strerror or '').lower()}") from error
+    record.note_installed(path, plan.host, session.now() if there else None)
     memory.record_or_say(session, "schedule-install" if there else "schedule-remove", plan.host)

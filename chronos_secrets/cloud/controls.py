@@ -6,11 +6,10 @@ From Prowler's checks and its mapping of them to Security Hub (FSBP) and the CIS
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from chronos_secrets.cloud import policy
+from chronos_secrets.cloud import desired, policy
 from chronos_secrets.cloud.policy import Scope
 from chronos_secrets.cloud.posture import Case, Control, Facts, Judge, Key, NotKnown, Unknown, known
 
-_BLOCKS = frozenset({"BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"})
 _APPLY = "chronos-secrets cloud apply"
 OWN = f"{_APPLY}    (mends POLICY; what else the user has is edited by hand)"
 """What to do where the user's rights are wrong."""
@@ -20,7 +19,7 @@ OWN = f"{_APPLY}    (mends POLICY; what else the user has is edited by hand)"
 
 
 def _missing(blocked: frozenset[str]) -> str:
-    missing = sorted(_BLOCKS - blocked)
+    missing = sorted(set(desired.PUBLIC_ACCESS) - blocked)
     return f"not blocked: {', '.join(missing)}" if missing else ""
 
 
@@ -68,7 +67,7 @@ def _versioning(case: Case) -> str:
 
 def _ownership(case: Case) -> str:
     found = known(case.facts.ownership)
-    return "" if found == "BucketOwnerEnforced" else f"they count: the ownership is {found or 'not set'}"
+    return "" if found == desired.OWNERSHIP else f"they count: the ownership is {found or 'not set'}"
 
 
 def _encryption(case: Case) -> str:
@@ -167,7 +166,6 @@ def _linted(rule: policy.Rule) -> Judge:
     return wrong
 
 
-_S3_USERS = "s3_bucket_public_access"
 _BLOCK_ACCOUNT = (
     "aws s3control put-public-access-block --account-id NUMBER --public-access-block-configuration "
     "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
@@ -178,7 +176,7 @@ CONTROLS: tuple[Control, ...] = (
         "S3.1", ("CIS-3.1.4", "s3_account_level_public_access_blocks"), "public access blocked by the account",
         lambda case: _missing(known(case.facts.account_block)), _BLOCK_ACCOUNT,
     ),
-    Control("S3.2", (_S3_USERS,), "no public reading", _public("READ"), _APPLY),
+    Control("S3.2", ("s3_bucket_public_access",), "no public reading", _public("READ"), _APPLY),
     Control("S3.3", (), "no public writing", _public("WRITE"), _APPLY),
     Control("S3.5", ("CIS-3.1.1", "s3_bucket_secure_transport_policy"), "no requests without TLS",
             _without_tls, _APPLY),

@@ -12,14 +12,12 @@ from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-from chronos_secrets.cloud.desired import Lifecycle
+from chronos_secrets.cloud.desired import LEAST_DAYS, Lifecycle
 from chronos_secrets.cloud.prices import Price, Prices
 
 GB = 1 << 30
 SMALL = 128 * 1024
 MONTH = 30  # days
-LEAST_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
-"""How long each storage class bills an object at least, in days."""
 
 _AS_SMALL = frozenset({"STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"})
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -156,7 +154,7 @@ class Bill(NamedTuple):
 
 def bill(usage: Usage, prices: Prices, lifecycle: Lifecycle | None, requests: Requests) -> Bill:
     """The month from now on."""
-    moving = _moving(usage, lifecycle or _NEVER, MONTH)
+    moving = _moving(usage, lifecycle or _NEVER)
     return Bill((*_storage(usage, prices), *_transitions(moving, prices), *_requests(usage, prices, requests)))
 
 
@@ -187,7 +185,7 @@ def early(usage: Usage, prices: Prices, lifecycle: Lifecycle | None) -> list[tup
 
 
 def _days_in_class(cell: Cell, rules: Lifecycle) -> int:
-    moved = {"GLACIER_IR": rules.glacier_ir, "DEEP_ARCHIVE": rules.deep_archive}.get(cell.storage)
+    moved = rules.moves.get(cell.storage)
     return cell.age - moved if moved is not None and cell.age >= moved else cell.age
 
 
@@ -208,11 +206,11 @@ def _storage(usage: Usage, prices: Prices) -> list[Line]:
     return lines
 
 
-def _moving(usage: Usage, rules: Lifecycle, days: int) -> dict[str, int]:
-    """How many objects the lifecycle moves within so many days, by the class that they come to."""
+def _moving(usage: Usage, rules: Lifecycle) -> dict[str, int]:
+    """How many objects the lifecycle moves within a month, by the class that they come to."""
     found: defaultdict[str, int] = defaultdict(int)
     for cell, amount in usage.cells.items():
-        for target in _passed(cell, rules, cell.age + days):
+        for target in _passed(cell, rules, cell.age + MONTH):
             found[target] += amount.versions
     return dict(found)
 
@@ -221,12 +219,11 @@ def _passed(cell: Cell, rules: Lifecycle, age: int) -> list[str]:
     """The classes that what is in `cell` comes to until it has that age; none for what expires before."""
     if not (cell.current and cell.moves) or (rules.expire is not None and cell.age >= rules.expire):
         return []
-    steps = [("GLACIER_IR", rules.glacier_ir), ("DEEP_ARCHIVE", rules.deep_archive)]
     known = ["STANDARD", "GLACIER_IR", "DEEP_ARCHIVE"]
     if cell.storage not in known:
         return []
     later = known[known.index(cell.storage) + 1 :]
-    return [storage for storage, day in steps if storage in later and day is not None and day <= age]
+    return [storage for storage, day in rules.moves.items() if storage in later and day <= age]
 
 
 def _transitions(moving: Mapping[str, int], prices: Prices) -> list[Line]:

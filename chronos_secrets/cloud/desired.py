@@ -19,12 +19,13 @@ ENCRYPTION = "AES256"  # SSE-S3
 SMALLEST = "all_storage_classes_128K"
 """TransitionDefaultMinimumObjectSize: what S3 does not move where a rule names no size. It is AWS's own default."""
 
-INSTANT_DAYS, DEEP_DAYS = 90, 180
-"""What Glacier Instant Retrieval and Deep Archive charge at least, in days (aws.amazon.com/s3/pricing)."""
+LEAST_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
+"""How long each storage class bills an object at least, in days (aws.amazon.com/s3/pricing)."""
 
 MARGIN = 30
 """Days that objects are to outlive what pgBackRest keeps: when backups stop, nobody may notice for as long."""
 
+_INSTANT_DAYS, _DEEP_DAYS = LEAST_DAYS["GLACIER_IR"], LEAST_DAYS["DEEP_ARCHIVE"]
 _WRITES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 _READS = ("s3:GetObject",)
 
@@ -38,6 +39,12 @@ class Lifecycle(NamedTuple):
     noncurrent: int | None
     incomplete_uploads: int | None
     min_size: int | None
+
+    @property
+    def moves(self) -> dict[str, int]:
+        """After how many days objects move to a storage class, in the order in which they come to it."""
+        to = {"GLACIER_IR": self.glacier_ir, "DEEP_ARCHIVE": self.deep_archive}
+        return {storage: days for storage, days in to.items() if days is not None}
 
 
 class User(NamedTuple):
@@ -113,7 +120,7 @@ def rules(desired: Desired) -> tuple[Document, ...]:
 
 
 def _rules(lifecycle: Lifecycle, versioning: bool) -> Iterator[Document]:
-    if moves := _moves(lifecycle):
+    if moves := [{"Days": days, "StorageClass": storage} for storage, days in lifecycle.moves.items()]:
         size = lifecycle.min_size or 0
         larger: Document = {"ObjectSizeGreaterThan": size} if size > 1 else {"Prefix": ""}  # 1 B: all of them
         yield _rule("move", {"Transitions": moves}, larger)
@@ -128,11 +135,6 @@ def _rules(lifecycle: Lifecycle, versioning: bool) -> Iterator[Document]:
         yield _rule("incomplete-uploads", {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days}})
 
 
-def _moves(lifecycle: Lifecycle) -> list[Document]:
-    to = (("GLACIER_IR", lifecycle.glacier_ir), ("DEEP_ARCHIVE", lifecycle.deep_archive))
-    return [{"Days": days, "StorageClass": name} for name, days in to if days is not None]
-
-
 def _rule(name: str, effect: Document, where: Document | None = None) -> Document:
     return {"ID": f"{OURS}{name}", "Status": "Enabled", "Filter": where or {"Prefix": ""}, **effect}
 
@@ -140,25 +142,23 @@ def _rule(name: str, effect: Document, where: Document | None = None) -> Documen
 def faults(desired: Desired) -> list[str]:
     """What must not be asked of S3, though S3 would do it: each a sentence that says what would be right."""
     lifecycle = desired.lifecycle
-    return [each for check in (_economy, _retention) for each in check(desired, lifecycle)] if lifecycle else []
+    return [*_economy(lifecycle), *_retention(desired.kept_days, lifecycle.expire)] if lifecycle else []
 
 
-def _economy(desired: Desired, lifecycle: Lifecycle) -> Iterator[str]:
+def _economy(lifecycle: Lifecycle) -> Iterator[str]:
     """S3 charges for whole minimum durations, also of what went before."""
-    del desired
     instant, deep, expire = lifecycle.glacier_ir, lifecycle.deep_archive, lifecycle.expire
-    if instant is not None and deep is not None and deep < instant + INSTANT_DAYS:
-        yield f"deep_archive: {deep} days is too early after glacier_ir: {instant + INSTANT_DAYS} days or more"
+    if instant is not None and deep is not None and deep < instant + _INSTANT_DAYS:
+        yield f"deep_archive: {deep} days is too early after glacier_ir: {instant + _INSTANT_DAYS} days or more"
     if expire is None:
         return
-    if deep is not None and expire <= deep + DEEP_DAYS:
-        yield f"expire: {expire} days is too early after deep_archive: more than {deep + DEEP_DAYS} days"
-    if deep is None and instant is not None and expire < instant + INSTANT_DAYS:
-        yield f"expire: {expire} days is too early after glacier_ir: {instant + INSTANT_DAYS} days or more"
+    if deep is not None and expire <= deep + _DEEP_DAYS:
+        yield f"expire: {expire} days is too early after deep_archive: more than {deep + _DEEP_DAYS} days"
+    if deep is None and instant is not None and expire < instant + _INSTANT_DAYS:
+        yield f"expire: {expire} days is too early after glacier_ir: {instant + _INSTANT_DAYS} days or more"
 
 
-def _retention(desired: Desired, lifecycle: Lifecycle) -> Iterator[str]:
-    kept, expire = desired.kept_days, lifecycle.expire
+def _retention(kept: int | None, expire: int | None) -> Iterator[str]:
     if kept is not None and expire is not None and expire < kept + MARGIN:
         yield (
             f"expire: {expire} days would delete live backups: the repository keeps {kept} days, so {kept + MARGIN} "

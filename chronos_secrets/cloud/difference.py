@@ -93,9 +93,13 @@ def lifecycle(found: Sequence[Document], wanted: Sequence[Document]) -> Merged:
     is_there, should_be = ({str(each.get("ID")): _modern(each) for each in rules} for rules in (found, wanted))
     ours = [name for name in dict.fromkeys((*is_there, *should_be)) if name.startswith(OURS)]
     lines = [line for each in ours for line in values(_rule(is_there, each), _rule(should_be, each), f"{each}: ")]
-    others = [each for each in found if not str(each.get("ID", "")).startswith(OURS)]
+    others = [each for each in found if not _is_ours(each)]
     document: Document = {"Rules": [*map(_modern, others), *wanted]}
     return Merged(tuple(lines), document, tuple(map(described, others)))
+
+
+def _is_ours(rule: Document) -> bool:
+    return str(rule.get("ID", "")).startswith(OURS)
 
 
 def _rule(rules: Mapping[str, Document], name: str) -> Document:
@@ -121,7 +125,7 @@ def smallest(told: str) -> tuple[str, ...]:
 
 def limits(found: Sequence[Document], wanted: Sequence[Document]) -> tuple[Limit, ...]:
     """Where our rules would end data earlier than all that is there does now."""
-    theirs = [each for each in found if not str(each.get("ID", "")).startswith(OURS)]
+    theirs = [each for each in found if not _is_ours(each)]
     kinds = (("expire", "Expiration", "Days"), ("noncurrent", "NoncurrentVersionExpiration", "NoncurrentDays"))
     shorter: list[Limit] = []
     for what, action, unit in kinds:
@@ -137,7 +141,7 @@ def moves_deep(found: Sequence[Document], wanted: Sequence[Document]) -> bool:
 
 
 def _deep(rules: Sequence[Document]) -> list[object]:
-    ours = (each for each in rules if str(each.get("ID", "")).startswith(OURS) and each.get("Status") == "Enabled")
+    ours = (each for each in rules if _is_ours(each) and each.get("Status") == "Enabled")
     moves = (_mapping(move) for rule in ours for move in _listed(rule.get("Transitions")))
     return [move.get("Days") for move in moves if move.get("StorageClass") == "DEEP_ARCHIVE"]
 

@@ -47,7 +47,7 @@ def look(admin: Clients, subject: Subject) -> Facts:
         versioning=fact(bucket.versioning),
         mfa_delete=fact(bucket.mfa_delete),
         encryption=fact(bucket.encryption),
-        rules=fact(bucket.enabled_rules),
+        rules=fact(lambda: len(bucket.enabled_rules())),
         lock=fact(bucket.locks),
         replicas=fact(bucket.replicates),
         logs=fact(bucket.logs),

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import NamedTuple, TypeVar
 
 from chronos_secrets.cloud.policy import Statement
+from chronos_secrets.errors import Exit
 
 PASS, FAIL, ACCEPTED, UNKNOWN = "PASS", "FAIL", "ACCEPTED", "UNKNOWN"
 ALLOWED, REFUSED = "allowed", "refused"
@@ -193,6 +194,13 @@ def _accepted(finding: Finding, rows: Mapping[str, Acceptance], today: date) -> 
     if row.until < today:
         return finding._replace(why=f"{finding.why}; its acceptance ended on {row.until}", until=row.until)
     return finding._replace(state=ACCEPTED, why=row.reason, todo="", until=row.until)
+
+
+def status(findings: Sequence[Finding]) -> Exit:
+    """1 where anything fails; 7 where nothing does, but something that was asked did not answer."""
+    if any(each.state == FAIL for each in findings):
+        return Exit.NO
+    return Exit.TARGET if any(each.state == UNKNOWN and not each.untried for each in findings) else Exit.OK
 
 
 def unneeded(findings: Sequence[Finding], accepted: Iterable[Acceptance]) -> list[tuple[Acceptance, bool]]:

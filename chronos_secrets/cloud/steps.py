@@ -100,13 +100,13 @@ def apply(found: Plan, say: Callable[[Step], None]) -> Iterator[Done]:
 
     One that fails leaves out those that need it, and no other. A session that ended leaves out all that follow.
     """
-    bad: dict[tuple[str, str], str] = {(each.subject, each.setting): each.setting for each in found.unknown}
+    bad = {(each.subject, each.setting) for each in found.unknown}
     ended: SignInNeeded | None = None
     for step in found.steps:
         broken = next((each for each in step.needs if (step.subject, each) in bad), "")
         done = Done(step, skipped=broken) if broken else Done(step, ended) if ended else _done(step, say)
         if not done.is_good:
-            bad[step.subject, step.setting] = step.setting
+            bad.add((step.subject, step.setting))
         if isinstance(done.error, SignInNeeded):
             ended = done.error
         yield done

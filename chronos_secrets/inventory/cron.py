@@ -10,8 +10,8 @@ import functools
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-_MONTHS = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())  # noqa: SIM905
-_WEEKDAYS = tuple("sun mon tue wed thu fri sat".split())  # noqa: SIM905
+MONTHS = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())  # noqa: SIM905  read as cron.d writes them
+WEEKDAYS = tuple("sun mon tue wed thu fri sat".split())  # noqa: SIM905  read as cron.d writes them
 _LONGEST = 366 * 8 + 2  # days between two 29ths of February, where a century has none
 
 
@@ -55,8 +55,8 @@ def parse(cron: str) -> Fields:
         minutes=tuple(sorted(_values(minute, 0, 59))),
         hours=tuple(sorted(_values(hour, 0, 23))),
         days=_values(day, 1, 31),
-        months=_values(month, 1, 12, _MONTHS),
-        weekdays=frozenset(each % 7 for each in _values(weekday, 0, 7, _WEEKDAYS)),
+        months=_values(month, 1, 12, MONTHS),
+        weekdays=frozenset(each % 7 for each in _values(weekday, 0, 7, WEEKDAYS)),
         either=not (day.startswith("*") or weekday.startswith("*")),
         wild=minute.startswith("*") or hour.startswith("*"),
     )

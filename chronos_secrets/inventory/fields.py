@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from chronos_secrets.inventory import model
+from chronos_secrets.inventory import cron, model
 from chronos_secrets.inventory.nodes import Node, Row, Scalar, Table, Wrong, nearest, shown
 
 T = TypeVar("T")
@@ -548,8 +548,8 @@ class Cron(Word[str]):
         CronField("minute", 0, 59),
         CronField("hour", 0, 23),
         CronField("day of the month", 1, 31),
-        CronField("month", 1, 12, tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())),  # noqa: SIM905
-        CronField("weekday", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+        CronField("month", 1, 12, cron.MONTHS),
+        CronField("weekday", 0, 7, cron.WEEKDAYS),
     )
 
     def convert(self, text: str) -> str:

@@ -1,5 +1,6 @@
 """What is started by a clock: that it ever is, that something can start it, and that no two backups collide. Pure."""
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -47,14 +48,15 @@ def moved_together(one: str, other: str, zone: ZoneInfo) -> date | None:
 
 def nearest(lines: Iterable[str], moment: datetime, zone: ZoneInfo, *, within: timedelta) -> timedelta | None:
     """The shortest time between firings of two of the lines in the time `within` after `moment`; None for none."""
-    fired = sorted((at, line) for line in dict.fromkeys(lines) for at in _until(line, moment, moment + within, zone))
+    fired = sorted((at, line) for line in dict.fromkeys(lines) for at in until(line, moment, moment + within, zone))
     pairs = itertools.pairwise(fired)
     return min((after[0] - before[0] for before, after in pairs if before[1] != after[1]), default=None)
 
 
-def changes(zone: ZoneInfo) -> Iterator[datetime]:
+@functools.cache
+def changes(zone: ZoneInfo) -> tuple[datetime, ...]:
     """The moments (UTC) from 2025 to 2039 at which the zone's clocks are known to change, in their order."""
-    start, number = _CHANGES
+    (start, number), found = _CHANGES, []
     fortnights = [start + timedelta(days=14 * step) for step in range(number)]
     for before, after in itertools.pairwise(fortnights):
         low, high = before, after
@@ -63,10 +65,12 @@ def changes(zone: ZoneInfo) -> Iterator[datetime]:
         while high - low > _A_MINUTE:
             middle = (low + (high - low) / 2).replace(second=0, microsecond=0)
             low, high = (middle, high) if _offset(middle, zone) == _offset(low, zone) else (low, middle)
-        yield high
+        found.append(high)
+    return tuple(found)
 
 
-def _until(line: str, moment: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+def until(line: str, moment: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The firings of a line after `moment`, up to `end`, in UTC."""
     at = cron.next_after(line, moment, zone)
     while at is not None and at <= end:
         yield at.astimezone(UTC)  # two moments of one zone are compared by its clock on the wall
@@ -131,6 +135,6 @@ def _another(one: str, other: str) -> str:
 
 def _check_clock(schedule: BackupSchedule, places: "Places") -> None:
     """cron(8) moves what the clocks skip to the next minute, where it may meet another backup."""
-    if schedule.by == "cron" and any(changes(ZoneInfo(schedule.timezone))):
+    if schedule.by == "cron" and changes(ZoneInfo(schedule.timezone)):
         message = f"timezone of schedule is {schedule.timezone}, whose clocks change; cron starts no backup well then"
         raise Wrong(places.at(*_SCHEDULE, "timezone"), message, "write UTC, or by: systemd")

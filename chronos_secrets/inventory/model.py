@@ -262,6 +262,11 @@ class Destination(NamedTuple):
         return self.host != LOCAL
 
     @property
+    def account(self) -> str | None:
+        """The user whom the file belongs to; None for whoever writes it."""
+        return (self.owner or "").partition(":")[0] or None
+
+    @property
     def credentials(self) -> tuple[str, ...]:
         """The ids of every credential whose secrets the file may hold, each once, in order of mention."""
         taken = (self.value.credential,) if self.value else ()
@@ -563,6 +568,10 @@ class Inventory(NamedTuple):
         if path.startswith("~/"):
             return Path(home, path[2:])
         return Path(self.folder, path)
+
+    def path_of(self, file: Destination, *, home: PurePath) -> str:
+        """The absolute path of a destination on its host."""
+        return file.path if file.is_remote else str(self.locate(file.path, home=home))
 
 
 def path_fault(path: str, *, remote: bool) -> str | None:

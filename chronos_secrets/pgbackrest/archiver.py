@@ -11,6 +11,7 @@ from typing import NamedTuple
 from chronos_secrets.errors import TargetFailed
 from chronos_secrets.pgbackrest import failures, programs
 from chronos_secrets.pgbackrest.account import as_account
+from chronos_secrets.pgbackrest.archive import number_of
 from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Host
 
@@ -102,8 +103,7 @@ def oldest_commit(
 
 def end_of(segment: str, size: int) -> int:
     """The byte of the WAL that follows a segment, such as 000000010000000000000003."""
-    in_log = 0x100000000 // size
-    return (int(segment[8:16], 16) * in_log + int(segment[16:24], 16) + 1) * size
+    return (number_of(segment, size) + 1) * size
 
 
 def offset(lsn: str) -> int:

@@ -58,9 +58,7 @@ def look(runner: Runner, ground: Ground, major: str, data: str) -> Prepared:
 
     Raises Refused where there is no backup or no room, TargetFailed.
     """
-    stanza = runner.info()
-    if (failure := runner.unreadable(stanza)) is not None:
-        raise failure
+    stanza = runner.held()
     if stanza.code != info.OK or not stanza.backups:
         raise Refused(
             f"there is no backup to restore: {info.STATES.get(stanza.code, info.STATES[info.OTHER])}",

@@ -118,7 +118,7 @@ def ship(production: Production, marker: Marker) -> Marker:
                 f"the database's WAL {marker.segment} does not reach the repository: {why}",
                 hint="chronos-secrets backup check",
             )
-        time.sleep(_POLL)
+        time.sleep(_POLL)  # the archiver tells nobody when a segment is sent
 
 
 def rows(server: Server) -> dict[str, datetime]:

@@ -22,7 +22,6 @@ _WORDS = (
     ("remove invalid files", "removes what is not of the backup"),
 )
 _NEW_LABEL = re.compile(r"new backup label = (\S+)")
-_NO_PRIOR = re.compile(r"no prior backup exists, (diff|incr) backup has been changed to full")
 _EXPIRED = re.compile(r"remove expired backup (\S+)")
 _VERBS = {"backup": "copied", "restore": "fetched"}
 
@@ -58,11 +57,6 @@ def new_label(said: str) -> str | None:
     """The label of the backup that was made, from all that was said."""
     found = _NEW_LABEL.search(said)
     return found[1] if found else None
-
-
-def became_full(said: str) -> bool:
-    """Whether there was nothing that a diff or an incr could rest on, so that a full one was made."""
-    return bool(_NO_PRIOR.search(said))
 
 
 def expired(said: str) -> list[str]:

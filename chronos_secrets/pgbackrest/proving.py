@@ -53,13 +53,10 @@ def counted(server: Server, tables: Sequence[str]) -> tuple[tuple[tuple[str, int
     """The rows of each table, and what is wrong with those that cannot be counted."""
     rows, wrong = [], []
     for table in tables:
-        name = ".".join(f'"{part}"' for part in table.split("."))
         try:
-            found = server.ask(f"SELECT count(*) FROM {name}", timeout=_LOOKING)  # noqa: S608  the schema lets no other name in
+            rows.append((table, server.count(table)))
         except TargetFailed as error:
             wrong.append(Check(f"table {table}", False, error.message))
-        else:
-            rows.append((table, int(found[0][0])))
     return tuple(rows), tuple(wrong)
 
 

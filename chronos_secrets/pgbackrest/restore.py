@@ -12,13 +12,14 @@ import time
 from typing import NamedTuple
 
 from chronos_secrets.errors import Incomplete, Refused, TargetFailed
-from chronos_secrets.pgbackrest import failures, targets
+from chronos_secrets.pgbackrest import targets
 from chronos_secrets.pgbackrest.account import as_account
 from chronos_secrets.pgbackrest.runner import Runner
 from chronos_secrets.pgbackrest.targets import Target
 from chronos_secrets.systems.hosts import Hear, Host
+from chronos_secrets.systems.hosts.words import last_words
 
-FETCH_TIMEOUT = 24 * 3600.0  # seconds; a database that takes longer needs a standby rather than a restore
+_FETCHING = 24 * 3600.0  # seconds; a database that takes longer needs a standby rather than a restore
 _TIMEOUT = 120.0  # seconds for a look
 _MOVING = 3600.0  # seconds: to remove a large folder, or to move many files within one file system
 _OWN = "pgsql_tmp."  # how our names begin inside a data folder
@@ -34,7 +35,6 @@ line() { printf '%s\t%s\n' "$1" "$(printf %s "$2" | tr '\n\t' '  ')"; }
 line real "$real"; line mounted "$mounted"; line work "$work"
 [ -w "$room" ] && line writable y
 line free "$(df -Pk -- "$room" | tail -n 1)"
-[ -d "$real" ] && line there y
 [ -n "$(ls -A -- "$real" 2>/dev/null | grep -v -e '^pgsql_tmp[.]' -e '^lost+found$')" ] && line full y
 line version "$(cat -- "$real/PG_VERSION" 2>/dev/null)"
 [ -e "$real/recovery.signal" ] && line replays y
@@ -105,14 +105,12 @@ def fetch(
     target: Target,
     *,
     archive_off: bool,
-    repo: int | None = None,
     process_max: int | None = None,
     delta: bool = False,
     restore_command: str | None = None,
     tablespaces: str | None = None,
     more: tuple[str, ...] = (),
     hear: Hear | None = None,
-    timeout: float = FETCH_TIMEOUT,
 ) -> Fetched:
     """Put a backup's files into `folder`, an empty one that the runner's account can write to, on the runner's host.
 
@@ -126,12 +124,11 @@ def fetch(
     tablespaces = tablespaces or f"{folder}.tablespaces"
     options = [f"--pg1-path={folder}", f"--tablespace-map-all={tablespaces}", *targets.argv(target), *more]
     options += ["--archive-mode=off"] if archive_off else []
-    options += [f"--repo={repo}"] if repo else []
     options += [f"--process-max={process_max}"] if process_max else []
     options += ["--delta"] if delta else []
     options += [f"--recovery-option=restore_command={restore_command}"] if restore_command else []
     began = time.monotonic()
-    runner.run("restore", *options, timeout=timeout, hear=hear)
+    runner.run("restore", *options, timeout=_FETCHING, hear=hear)
     return Fetched(folder, tablespaces, time.monotonic() - began)
 
 
@@ -164,7 +161,6 @@ class Seen(NamedTuple):
     mounted: bool
     free: int
     writable: bool
-    there: bool
     full: bool
     version: str
     replays: bool
@@ -198,7 +194,7 @@ class Site:
         ran = self.host.run(as_account(("sh", "-c", _LOOK, "sh", self._data), self._account), timeout=_TIMEOUT)
         if ran.status != 0:
             raise TargetFailed(
-                f"{self._data} on {self.host.name} cannot be looked at: {_last(ran.err)}",
+                f"{self._data} on {self.host.name} cannot be looked at: {last_words(ran.err)}",
                 hint=self.host.paste(("ls", "-ld", self._data)),
             )
         said = dict(line.partition("\t")[::2] for line in ran.out.decode(errors="surrogateescape").splitlines())
@@ -210,7 +206,7 @@ class Site:
             )
         return Seen(
             data=said["real"], work=said["work"], mounted=bool(said["mounted"]), free=_free(said["free"]),
-            writable="writable" in said, there="there" in said, full="full" in said,
+            writable="writable" in said, full="full" in said,
             version=said["version"], replays="replays" in said,
             tablespaces="tablespaces" in said, resumable="resumable" in said, opts=said.get("opts", "").strip(),
             busy="busy" in said, mark=mark,
@@ -250,7 +246,8 @@ class Site:
         ran = self.host.run(as_account(("sh", "-c", script, "sh", *words), self._account), timeout=_MOVING)
         if ran.status != 0:
             raise Incomplete(
-                f"{seen.data} on {self.host.name} is not whole: its files could not all be moved: {_last(ran.err)}",
+                f"{seen.data} on {self.host.name} is not whole: its files could not all be moved: "
+                f"{last_words(ran.err)}",
                 details=[f"the old data is in {seen.data} or beside it; nothing of it was deleted"],
             )
 
@@ -261,7 +258,7 @@ class Site:
     def _do(self, script: str, *words: str, what: str, timeout: float = _TIMEOUT) -> None:
         ran = self.host.run(as_account(("sh", "-c", script, "sh", *words), self._account), timeout=timeout)
         if ran.status != 0:
-            raise TargetFailed(f"{what}: {_last(ran.err)}", hint=self.host.paste(("ls", "-ld", words[0])))
+            raise TargetFailed(f"{what}: {last_words(ran.err)}", hint=self.host.paste(("ls", "-ld", words[0])))
 
     def holds(self, folder: str) -> bool:
         """Whether a folder is there and not empty. Raises TargetFailed."""
@@ -309,7 +306,8 @@ def private_folder(host: Host, account: str | None, folder: str) -> tuple[str, i
     lines = ran.out.decode(errors="surrogateescape").splitlines()
     if ran.status != 0 or len(lines) != 2:
         raise TargetFailed(
-            f"{folder} on {host.name} cannot be made private: {_last(ran.err)}", hint=host.paste(("ls", "-ld", folder))
+            f"{folder} on {host.name} cannot be made private: {last_words(ran.err)}",
+            hint=host.paste(("ls", "-ld", folder)),
         )
     return lines[0], _free(lines[1])
 
@@ -326,8 +324,3 @@ def _parse(text: str) -> Mark | None:
         return Mark(*(str(found[name]) for name in Mark._fields))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _last(err: bytes) -> str:
-    lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-    return failures.shown(lines[-1] if lines else "it said nothing")

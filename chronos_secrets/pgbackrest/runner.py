@@ -24,6 +24,8 @@ _CHECK_TIMEOUT = 240.0  # seconds: a WAL segment is sent, for which the database
 _IO_TIMEOUT = 10  # seconds without a byte; with its own default it tries a closed port for many minutes
 _CONFIG_LIMIT = 1024 * 1024  # bytes of a configuration that is read for masking
 _LISTING_TIMEOUT = 1800.0  # seconds: a bucket gives a thousand names at a time
+QUIET = "--log-level-console=off"
+"""For a command whose output is a file: what it logs to standard output would stand in it."""
 _DEFAULT = re.compile(r"^(current|default): (.+)$", re.MULTILINE)
 _ARCHIVED = re.compile(r"WAL segment ([0-9A-F]{24}) successfully archived to")
 _NO_PROGRAM = 127  # a shell's status
@@ -88,7 +90,14 @@ class Runner:
         ran = self.run("info", "--output=json", f"--io-timeout={_IO_TIMEOUT}", timeout=_QUESTION_TIMEOUT)
         return info.parse(ran.out, self._stanza)
 
-    def unreadable(self, found: Stanza) -> TargetFailed | None:
+    def held(self) -> Stanza:
+        """What there is, of repositories that can all be read. Raises what `run` raises, TargetFailed."""
+        found = self.info()
+        if (failure := self._unreadable(found)) is not None:
+            raise failure
+        return found
+
+    def _unreadable(self, found: Stanza) -> TargetFailed | None:
         """What is wrong where `info` could not read a repository, or has lost the stanza; None where it could."""
         for repo in found.repos:
             if repo.code == info.OTHER:
@@ -113,7 +122,7 @@ class Runner:
 
     def repo_get(self, path: str) -> bytes:
         """A small file of the repository, as text of its own (decrypted). Raises what `run` raises."""
-        return self.run("repo-get", path, timeout=_QUESTION_TIMEOUT).out
+        return self.run("repo-get", QUIET, path, timeout=_QUESTION_TIMEOUT).out
 
     def setting(self, option: str, command: str = "backup") -> str | None:
         """What an option is for a command there, by file, environment or default; None where nothing sets it.

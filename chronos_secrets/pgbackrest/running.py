@@ -70,6 +70,11 @@ def still(host: Host) -> Host:
     return Stopped(host) if isinstance(host, Container) and not host.is_running() else host
 
 
+def itself(host: Host) -> Host:
+    """The container whose one-off twin a host is; any other host as it is."""
+    return host.container if isinstance(host, Stopped) else host
+
+
 def is_alive(host: Host, account: str | None, data: str) -> bool:
     """Whether a server runs on a data folder of a host. Raises TargetFailed."""
     argv = as_account(("sh", "-c", _ALIVE, "sh", data), account)
@@ -170,7 +175,7 @@ def wait(
             raise NotUp("the server ended while it replayed WAL")
         if time.monotonic() - began > limit:
             raise NotUp("the server does not take writes yet")
-        time.sleep(_POLL)
+        time.sleep(_POLL)  # a server that replays tells nobody when it has ended
 
 
 def _state(server: Server) -> str | None:
@@ -187,21 +192,14 @@ def _facts(server: Server, tables: Sequence[str], seconds: float) -> Recovered:
     """The time of the last replayed transaction stays known after the promotion, until the server's next start."""
     replayed = "pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC'"
     timeline, last = server.ask(f"SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), {replayed}")[-1]
-    at = datetime.fromisoformat(_padded(last)).replace(tzinfo=UTC) if last else None
+    at = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
     return Recovered(int(timeline, 16), at, seconds, tuple((each, _count(server, each)) for each in tables))
-
-
-def _padded(text: str) -> str:
-    """A fraction of a second with as many digits as every Python can read."""
-    whole, dot, fraction = text.partition(".")
-    return f"{whole}.{fraction:0<6}" if dot else whole
 
 
 def _count(server: Server, table: str) -> int | None:
     """The rows of a table; None where the role cannot count them."""
-    name = ".".join('"{}"'.format(part.replace('"', '""')) for part in table.split("."))
     try:
-        return int(server.ask(f"SELECT count(*) FROM {name}", timeout=_LONGEST)[-1][0])  # noqa: S608  quoted above
+        return server.count(table)
     except TargetFailed:
         return None
 

@@ -18,6 +18,7 @@ from chronos_secrets.pgbackrest.account import as_account
 from chronos_secrets.pgbackrest.priority import Low
 from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Host, Ran
+from chronos_secrets.systems.hosts.words import last_words
 
 PORT = 61432
 """Part of the socket's name, and nothing that anybody listens on."""
@@ -136,7 +137,7 @@ class Ground(NamedTuple):
         ran = self.host.run(argv, stdin=f"{folder}\n".encode(), timeout=_CLEANING)
         if ran.status != 0:
             raise Incomplete(
-                f"{folder} of {self.host.name} could not be removed: {failures.shown(_last(ran.err))}",
+                f"{folder} of {self.host.name} could not be removed: {last_words(ran.err)}",
                 hint="chronos-secrets backup drill --clean",
             )
 
@@ -219,7 +220,7 @@ class Scratch:
         )  # fmt: skip
         ran = self.host.run(as_account(command, self._ground.account), timeout=_STOPPING + _TIMEOUT)
         if ran.status != 0:
-            raise TargetFailed(f"the restored server does not stop: {failures.shown(_last(ran.err))}")
+            raise TargetFailed(f"the restored server does not stop: {last_words(ran.err)}")
 
     def program(self, name: str, *words: str, timeout: float) -> Ran:
         """Run one of the server's own programs on it."""
@@ -265,12 +266,7 @@ def make(ground: Ground, mark: str, *, name: str, programs: str, role: str, data
     ran = ground.run(_MAKE, folder, mark)
     if ran.status != 0:
         raise TargetFailed(
-            f"no folder can be made in {ground.base} of {ground.host.name}: {failures.shown(_last(ran.err))}",
+            f"no folder can be made in {ground.base} of {ground.host.name}: {last_words(ran.err)}",
             hint=ground.host.paste(("ls", "-ld", ground.base)),
         )
     return Scratch(ground, folder, programs=programs, role=role, database=database)
-
-
-def _last(err: bytes) -> str:
-    lines = [line for line in err.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

@@ -14,6 +14,7 @@ from chronos_secrets.systems.hosts import Host
 
 PROGRAM = "psql"
 _TIMEOUT = 30.0  # seconds for one question
+_COUNTING = 24 * 3600.0  # seconds to read a whole table
 _NOT_CONNECTED = 2  # psql's exit status
 _NO_MATTER = ("could not change directory", "psql: warning:")  # where the caller's folder is closed to the account
 
@@ -40,6 +41,11 @@ class Server:
             again = self.by_hand("SELECT 1") if ran.status == _NOT_CONNECTED and not self._private else None
             raise TargetFailed(f"the database on {self._host.name} does not answer: {said(ran.err)}", hint=again)
         return list(csv.reader(io.StringIO(ran.out.decode(errors="replace"))))
+
+    def count(self, table: str) -> int:
+        """The rows of a table, which may be named with its schema. All of it is read. Raises TargetFailed."""
+        name = ".".join('"{}"'.format(part.replace('"', '""')) for part in table.split("."))
+        return int(self.ask(f"SELECT count(*) FROM {name}", timeout=_COUNTING)[0][0])  # noqa: S608  quoted above
 
     def by_hand(self, statement: str) -> str:
         """The command that a person pastes on this machine to ask the same."""

@@ -28,7 +28,7 @@ SELECT name, CASE WHEN setting = '(disabled)' THEN coalesce(reset_val, '') ELSE 
   coalesce(sourcefile, ''), coalesce(sourceline::text, ''), pending_restart
 FROM pg_settings WHERE name = ANY ('{%s}')"""
 _ASK_FILES = """\
-SELECT DISTINCT ON (name) name, coalesce(setting, ''), sourcefile, sourceline
+SELECT DISTINCT ON (name) name, coalesce(setting, '')
 FROM pg_file_settings WHERE name = ANY ('{%s}') ORDER BY name, seqno DESC"""
 _ASK_RIGHTS = """\
 SELECT current_user, rolsuper OR has_table_privilege('pg_file_settings', 'SELECT')
@@ -47,7 +47,6 @@ class Setting(NamedTuple):
     line: str
     awaits_restart: bool
     in_files: str | None = None  # what the files say, which may not be in force; None where they or nobody told
-    file_line: str = ""  # where they say it
 
     @property
     def effect(self) -> str:
@@ -82,8 +81,8 @@ def read(server: Server) -> Found:
     (role, reads_files, may, allowed), *rows = server.ask(_ASK_RIGHTS, _ASK % names)
     found = {row[0]: Setting(row[0], row[1], row[2], row[3], _line(row[4], row[5]), row[6] == "t") for row in rows}
     if reads_files == "t":
-        for name, value, file, number in server.ask(_ASK_FILES % names):
-            found[name] = found[name]._replace(in_files=value, file_line=_line(file, number))
+        for name, value in server.ask(_ASK_FILES % names):
+            found[name] = found[name]._replace(in_files=value)
     return Found(found, role, may == "t", allowed == "on")
 
 

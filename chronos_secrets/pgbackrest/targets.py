@@ -44,7 +44,7 @@ def parse_time(text: str) -> datetime:
     if found is None:
         raise UsageError(f"{text!r} is no time with a zone", hint=_EXAMPLE)
     try:
-        bare = datetime.fromisoformat(f"{found['day']} {_padded(found['time'])}")
+        bare = datetime.fromisoformat(f"{found['day']} {found['time']}")
     except ValueError:
         raise UsageError(f"{text!r} is no time that a calendar has", hint=_EXAMPLE) from None
     zone = found["zone"]
@@ -53,12 +53,6 @@ def parse_time(text: str) -> datetime:
     if zone == "Z" or zone[0] in "+-":
         return _in_utc(bare, _offset(zone, text))
     return _in_zone(bare, zone)
-
-
-def _padded(time: str) -> str:
-    """A fraction of a second with as many digits as every Python can read."""
-    whole, dot, fraction = time.partition(".")
-    return f"{whole}.{fraction:0<6}" if dot else whole
 
 
 def _offset(zone: str, text: str) -> timedelta:

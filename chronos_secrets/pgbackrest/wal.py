@@ -23,7 +23,7 @@ from chronos_secrets.pgbackrest.archive import (
 )
 from chronos_secrets.pgbackrest.info import Archive, Backup
 from chronos_secrets.pgbackrest.programs import bindir
-from chronos_secrets.pgbackrest.runner import Runner
+from chronos_secrets.pgbackrest.runner import QUIET, Runner
 from chronos_secrets.systems.hosts import Host
 from chronos_secrets.systems.hosts.words import last_words
 
@@ -49,7 +49,6 @@ TZ=UTC "$dump" --rmgr=Transaction ${until:+--end="$until"} "$folder/$segment" 2>
     grep "desc: COMMIT" | tail -n 1
 [ -s "$folder/$segment" ]
 """
-_QUIET = ("--log-level-console=off",)  # what it logs to standard output would stand in the file
 _FAULTS = {2: "has no room for a temporary file", 3: "cannot read the repository", 4: "cannot unpack a WAL segment"}
 
 
@@ -106,13 +105,8 @@ def look(runner: Runner, archive: Archive) -> Kept:
     """What there is of the archive that `info` names. Raises what Runner.run raises."""
     path = f"archive/{runner.stanza}"
     files = tuple(each for each in runner.repo_ls(path) if each.name.startswith(f"{archive.id}/"))
-    texts = {name: _text(runner, f"{path}/{name}") for name in histories(files)}
+    texts = {name: runner.repo_get(f"{path}/{name}").decode(errors="replace") for name in histories(files)}
     return Kept(path, files, _latest(files, texts), branches(texts))
-
-
-def _text(runner: Runner, path: str) -> str:
-    ran = runner.run("repo-get", *_QUIET, path, timeout=_TIMEOUT)
-    return ran.out.decode(errors="replace")
 
 
 def _latest(files: Sequence[RepoFile], texts: Mapping[str, str]) -> Followed:
@@ -145,7 +139,7 @@ def last_commit(
     kept = kept or look(runner, archive)
     dump = f"{bindir(host, major=major or archive.id.partition('-')[0])}/pg_waldump"
     for name, words in _newest_first(kept):
-        get = runner.argv("repo-get", *_QUIET, f"{kept.path}/{name}")
+        get = runner.argv("repo-get", QUIET, f"{kept.path}/{name}")
         ran = host.run(as_account(("sh", "-c", _READ, "sh", *words, dump, *get), account), timeout=_TIMEOUT)
         if ran.status != 0:
             what = _FAULTS.get(ran.status, "cannot read a WAL segment")

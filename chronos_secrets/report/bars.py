@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
+from chronos_secrets.amounts import lasting
 from chronos_secrets.report.markup import Html, tag
 
 PARTS = {"fetch": "fetch the backup", "replay": "replay the WAL", "first_query": "first query answered"}
@@ -40,12 +41,7 @@ def seconds(number: float | None) -> str:
         return "-"
     if number < 60:
         return f"{number:.1f} s" if number < 10 else f"{number:.0f} s"
-    whole = round(number)
-    for name, size, lower, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {name}" + (f" {rest} {lower}" if rest else "")
-    raise AssertionError("unreachable")
+    return lasting(round(number))
 
 
 def _bar(drill: Any, longest: float, top: int, zone: tzinfo) -> Html:

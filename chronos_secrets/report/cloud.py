@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from chronos_secrets import amounts
 from chronos_secrets.cloud.difference import Limit
 from chronos_secrets.cloud.provision import Older
 from chronos_secrets.cloud.steps import Done, Plan, Step
@@ -56,7 +57,7 @@ def limit(what: Limit, found: Older | None, versioning: bool) -> str:
     nobody could count."""
     if found is None:
         return _uncounted(what)
-    many = f"{found.number} {'object' if found.number == 1 else 'objects'}, {size(found.size)}"
+    many = f"{amounts.counted(found.number, 'object')}, {size(found.size)}"
     if what.what == "versioning":
         return f"versioning would be suspended: what overwrites or deletes one of {many}, ends it for good"
     before = "never" if what.before is None else f"{what.before} days"

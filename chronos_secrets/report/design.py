@@ -24,9 +24,7 @@ def lines(judged: Sequence[Any]) -> Iterator[str]:
 
 def summary(judged: Sequence[Any]) -> str:
     """How many there are of each, in one line."""
-    number = dict.fromkeys(_STATES, 0)
-    for each in judged:
-        number[each.finding.state] += 1
+    number = _counts(judged)
     return (
         f"{number['FAIL']} to change, {number['ACCEPTED']} accepted, {number['UNKNOWN']} not known, "
         f"{number['PASS']} well, of {len(judged)} traps"
@@ -35,8 +33,12 @@ def summary(judged: Sequence[Any]) -> str:
 
 def as_json(judged: Sequence[Any]) -> JsonRow:
     """All traps; what does not apply is null."""
-    counts = {state: sum(each.finding.state == state for each in judged) for state in _STATES}
-    return {"traps": [_json(each) for each in judged], "counts": counts}
+    return {"traps": [_json(each) for each in judged], "counts": _counts(judged)}
+
+
+def _counts(judged: Sequence[Any]) -> dict[str, int]:
+    states = [each.finding.state for each in judged]
+    return {state: states.count(state) for state in _STATES}
 
 
 def _failing(judged: Any) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from chronos_secrets.amounts import counted
 from chronos_secrets.report import bars, copies, timeline
 from chronos_secrets.report.markup import Html, Line, joined, short, table, tag
 
@@ -136,7 +137,7 @@ def _away(day: date, today: date) -> str:
     days = (day - today).days
     if not days:
         return "today"
-    count = f"{abs(days)} {'day' if abs(days) == 1 else 'days'}"
+    count = counted(abs(days), "day")
     return f"in {count}" if days > 0 else f"{count} ago"
 
 

@@ -61,8 +61,3 @@ def seen_json(seen: Any) -> JsonRow:
 def _next(timer: Any, now: datetime) -> str | None:
     at = cron.next_after(timer.line, now, ZoneInfo(timer.zone))
     return at.astimezone(UTC).isoformat() if at else None
-
-
-def count(number: int) -> str:
-    """So many changes, in words."""
-    return f"{number} {'change' if number == 1 else 'changes'}"

@@ -1,10 +1,9 @@
 """How the backups stand, as lines of a table and as JSON."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-JsonRow = Mapping[str, object]
+from chronos_secrets.report.backup import JsonRow, iso
+
 HEADERS = ("LINE", "STATE", "WHY")
 SETTING_HEADERS = ("SETTING", "TAKES", "IS, AND SHOULD BE")
 _OWN_FILE = "postgresql.auto.conf"
@@ -29,26 +28,22 @@ def facts_json(facts: Any) -> JsonRow:
         "repository": None if stanza is None else {"code": stanza.code, "backup_runs": stanza.backup_runs},
         "backups": [] if stanza is None else [_backup(each) for each in stanza.backups],
         "last_segment": facts.last_segment,
-        "oldest_waiting_commit": _iso(facts.waiting),
+        "oldest_waiting_commit": iso(facts.waiting),
         "archiver": None if archiver is None else {
-            "last_segment": archiver.last, "last_at": _iso(archiver.last_at), "failures": archiver.failed,
-            "failed_at": _iso(archiver.failed_at), "bytes_behind": archiver.behind(facts.last_segment),
+            "last_segment": archiver.last, "last_at": iso(archiver.last_at), "failures": archiver.failed,
+            "failed_at": iso(archiver.failed_at), "bytes_behind": archiver.behind(facts.last_segment),
         },
-        "settings": _settings(facts.differences),
-        "verified": _iso(facts.verified),
+        "settings": [difference_json(each) for each in facts.differences],
+        "verified": iso(facts.verified),
         "proved_by_drill": facts.drilled.isoformat() if facts.drilled else None,
     }  # fmt: skip
 
 
 def _backup(each: Any) -> JsonRow:
     return {
-        "label": each.label, "kind": each.kind, "started": _iso(each.started), "stopped": _iso(each.stopped),
+        "label": each.label, "kind": each.kind, "started": iso(each.started), "stopped": iso(each.stopped),
         "size": each.size, "repository_size": each.repo_size, "error": each.error,
     }  # fmt: skip
-
-
-def _settings(differences: Sequence[Any]) -> list[JsonRow]:
-    return [difference_json(each) for each in differences]
 
 
 def difference_json(each: Any) -> JsonRow:
@@ -67,7 +62,3 @@ def difference_line(each: Any) -> tuple[str, ...]:
     origin = f" (from {place})" if place and _OWN_FILE not in place else ""
     said = f"{found.value or 'empty'}{origin}; should be {each.should or 'empty'}: {each.why}"
     return found.name, f"{found.effect}, set" if each.is_set else found.effect, said
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -125,7 +125,7 @@ class Facts(NamedTuple):
     copies: Sequence[Any] = ()  # review.copies.Held
     backups: Sequence[BackupLine] | None = None
     backups_seen: datetime | None = None  # when this machine last looked at them (UTC)
-    drills: Sequence[Drill] | None = None
+    drills: Sequence[Drill] = ()
 
 
 class Page(NamedTuple):
@@ -163,7 +163,7 @@ def compose(
         inventory.project, inventory.owner, facts.zone, today, facts.made, facts.machine, facts.seen, tuple(rows),
         tuple(asked), targets, tuple(_unknown(inventory, facts)), _timeline(inventory, rows, facts, today),
         tuple(_groups(inventory, rows)), tuple(facts.copies),
-        None if facts.backups is None else tuple(facts.backups), facts.backups_seen, tuple(facts.drills or ()),
+        None if facts.backups is None else tuple(facts.backups), facts.backups_seen, tuple(facts.drills),
         since, tuple(_deeds(facts.events, since.day, facts.zone)),
     )  # fmt: skip
 
@@ -206,7 +206,7 @@ def _unknown(inventory: Inventory, facts: Facts) -> Iterable[str]:
     if inventory.pgbackrest and facts.backups is None:
         yield "This machine never looked at the backups. To look: chronos-secrets backup status"
     if inventory.pgbackrest and not facts.drills:
-        yield "No restore was ever proved on this machine." if facts.drills is not None else "No drills are known."
+        yield "No restore was ever proved on this machine."
     if facts.damaged:
         yield f"{facts.damaged} lines of this machine's history are not as they were written; they are left out."
     yield "What other machines did is in their own history: here are their ticks and rotations, and nothing else."

@@ -68,20 +68,16 @@ def rows(inventory: Inventory, known: Known, now: datetime) -> list[Row]:
     for name, timer in inventory.timers.jobs.items():
         run = known.runs.get(name)
         wrong = fault(timer.at, zone, run, since, now)
-        standing = _standing(f"timer-{name}", timer.at, run, wrong, now.astimezone(zone))
-        how, title = (
-            "chronos-secrets schedule verify" if wrong else "",
-            f"Timer of chronos-secrets {' '.join(JOBS[name])}",
-        )
+        standing = _standing(f"timer-{name}", timer.at, run, wrong, now=now, zone=zone)
+        title = f"Timer of chronos-secrets {' '.join(JOBS[name])}"
+        how = "chronos-secrets schedule verify" if wrong else ""
         found.append(Row(standing.id, KIND, title, "", "", inventory.owner, standing, how))
     return found
 
 
-def _standing(id_: str, line: str, run: Run | None, wrong: str | None, now: datetime) -> Standing:
-    """`now` in the zone of the project."""
-    zone = ZoneInfo(str(now.tzinfo))
+def _standing(id_: str, line: str, run: Run | None, wrong: str | None, *, now: datetime, zone: ZoneInfo) -> Standing:
     last = run.ended.astimezone(zone).date() if run and run.ended else None
-    state, due, days = (State.STUCK, now.date(), 0) if wrong else (State.OK, None, None)
+    state, due, days = (State.STUCK, now.astimezone(zone).date(), 0) if wrong else (State.OK, None, None)
     clause = wrong or f"next run {next_run(line, now, zone)}"
     return Standing(id_, state, due, last, "ran" if last else None, f"at {line}", clause, days)
 

@@ -152,13 +152,11 @@ def _pgbackrest(inventory: Inventory, home: PurePath) -> tuple[str | None, tuple
     section = inventory.pgbackrest
     assert section is not None  # noqa: S101  the caller has looked
     file = inventory.destinations[section.config]
-    path = file.path if file.is_remote else str(inventory.locate(file.path, home=home))
-    argv = ("pgbackrest", f"--config={path}", f"--stanza={section.stanza}")
-    account = (file.owner or "").partition(":")[0]
+    argv = ("pgbackrest", f"--config={inventory.path_of(file, home=home)}", f"--stanza={section.stanza}")
     row = inventory.hosts.get(section.host)
     if row is None or row.container is None:
-        return None, ("runuser", "-u", account, "--", *argv) if account else argv
-    user = account or row.user
+        return None, ("runuser", "-u", file.account, "--", *argv) if file.account else argv
+    user = file.account or row.user
     return row.engine, (row.engine, "exec", *(("-u", user) if user else ()), row.container, *argv)
 
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chronos_secrets.errors import Busy
+from chronos_secrets.errors import Busy, Refused
+from chronos_secrets.inventory.model import LOCAL
 from chronos_secrets.systems import files
 
 FILE = "timers.json"
@@ -57,25 +58,25 @@ def parse_end(content: bytes) -> Run | None:
 
 
 def note_run(path: Path, name: str, run: Run) -> None:
-    """Keep a run. Raises Busy, OSError."""
+    """Keep a run. Raises Busy, Refused."""
     with _changing(path) as known:
         known["runs"] = {**known["runs"], name: run}
 
 
 def note_installed(path: Path, host: str, at: datetime | None) -> None:
-    """Keep that the timers of a host are there since `at`, or that they are gone. Raises Busy, OSError."""
+    """Keep that the timers of a host are there since `at`, or that they are gone. Raises Busy, Refused."""
     with _changing(path) as known:
         others = {name: since for name, since in known["installed"].items() if name != host}
         known["installed"] = {**others, host: at} if at else others
-        if at is None and host == "local":
+        if at is None and host == LOCAL:
             known["runs"] = {}
 
 
 @contextlib.contextmanager
 def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """What is known, to be changed within the block: two timers may end in the same second."""
-    files.private_folder(path.parent)
     try:
+        files.private_folder(path.parent)
         with files.lock(path.with_suffix(".lock"), wait=_LOCK_WAIT):
             known = {name: dict(held) for name, held in load(path)._asdict().items()}
             yield known
@@ -86,6 +87,8 @@ def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
             files.write_durably(path, json.dumps(told, indent=1).encode())
     except files.LockHeld as error:
         raise Busy(f"another run is writing {path}", hint="run the command again") from error
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {files.reason(error)}") from error
 
 
 def _row(run: Run) -> dict[str, object]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chronos_secrets.cloud import cost, prices
 from chronos_secrets.cloud.cost import GB, Amount, Bill, Line, Requests, Usage, bill, early, forecast, measure
-from chronos_secrets.cloud.desired import Lifecycle
+from chronos_secrets.cloud.desired import LEAST_DAYS, Lifecycle
 from chronos_secrets.cloud.prices import Price
 from chronos_secrets.report import cost as report
 from chronos_secrets.systems.aws.listing import Version
@@ -207,7 +207,7 @@ def test_every_figure_has_a_source_and_the_reference_has_every_class():
     for each in (*TABLE.storage.values(), *TABLE.requests.values(), *TABLE.transition.values()):
         assert each.source
         assert each.usd > 0
-    assert set(cost.LEAST_DAYS) < set(TABLE.storage)
+    assert set(LEAST_DAYS) < set(TABLE.storage)
     assert set(TABLE.requests) == {"put", "get"}
 
 

@@ -71,7 +71,7 @@ def test_a_moment_of_the_same_zone_is_compared_as_a_moment_and_not_by_its_clock(
     assert found.astimezone(UTC) == datetime(2026, 11, 1, 6, 45, tzinfo=UTC)
 
 
-_MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+_MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis adds the zone
 _CRONS = st.sampled_from(["0 11 * * *", "30 2 * * *", "*/15 1 * * *", "0 5,17,23 * * 0", "30 1 1 11 *", "0 0 31 * *"])
 
 

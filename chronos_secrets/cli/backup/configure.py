@@ -5,7 +5,6 @@ import click
 from chronos_secrets.cli import memory, output, prompts, trust
 from chronos_secrets.cli.backup import drift, place
 from chronos_secrets.cli.backup.place import Place
-from chronos_secrets.cli.backup.status import wanted
 from chronos_secrets.cli.command import with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, Refused, TargetFailed, UsageError
@@ -40,7 +39,7 @@ def configure(session: Session, *, only_check: bool, apply_them: bool, yes: bool
     there = place.of(session)
     trust.require(session, sections=drift.SECTIONS)
     found = settings.read(there.server)
-    differing = settings.differences(found.all, wanted(there))
+    differing = settings.differences(found.all, there.wanted)
     if not as_json:
         output.rows(report.SETTING_HEADERS, [report.difference_line(each) for each in differing], empty=_FINE)
     if differing and apply_them:
@@ -91,7 +90,7 @@ def _left(there: Place) -> list[Difference]:
     left: list[Difference] = []
     for _ in range(_LOOKS):
         there.server.ask(_PAUSE)
-        left = settings.differences(settings.read(there.server).all, wanted(there))
+        left = settings.differences(settings.read(there.server).all, there.wanted)
         if all(_waits(each) for each in left):
             return left
     names = ", ".join(each.setting.name for each in left if not _waits(each))

@@ -84,7 +84,7 @@ def drill(
     if clean:
         return _clean(session, there)
     drift.require_current(session, there, check=not unchecked, again=_AGAIN)
-    wish = _Wish(moments, secrets.randbelow(2**31) if seed is None else seed, keep, as_json or form == "json")
+    wish = _Wish(moments, secrets.randbelow(2**31) if seed is None else seed, keep, form == "json")
     with _alone(session), _failures_recorded(session, there):
         judged = review.judge(_drill(session, there, wish), there.section.objectives)
     _keep(session, judged)

@@ -37,20 +37,18 @@ class InPlace:
 
     def run(self) -> Exit:
         """Do what is left to do of it. Running the command again goes on where a run was cut off."""
-        if self._mark.state == "placed":
-            plan = self._rest_of_it()
-            if self._asked.dry_run:
-                return show(self._session, plan, self._asked)
+        placed = self._mark.state == "placed"
+        plan = self._rest_of_it() if placed else self._checked_plan()
+        if self._asked.dry_run:
+            return show(self._session, plan, self._asked)
+        if placed:
             output.say(report.lines(plan, self._session.now(), self._session.zone)[0])
         else:
-            plan = self._checked_plan()
-            if self._asked.dry_run:
-                return show(self._session, plan, self._asked)
             if plan.first:
                 raise Refused(f"the database on {plan.host} is running", hint=plan.first)
             confirm(self._session, plan, self._asked)
         with self._interruption_told():
-            if self._mark.state != "placed":
+            if not placed:
                 self._stop()
                 self._fetch()
                 self._mark = self._site.swap(self._seen, self._mark)
@@ -137,7 +135,7 @@ class InPlace:
             if not said:
                 output.say("an earlier run's pgbackrest still restores; waiting for its end")
                 said = True
-            time.sleep(_POLL)
+            time.sleep(_POLL)  # the end of a program elsewhere is no event here
 
     def _orphans(self) -> str | None:
         """The command that shows or ends what is still at work; None for nothing."""
@@ -186,8 +184,7 @@ class InPlace:
 
     @property
     def _session_host(self) -> Host:
-        host = self._place.host
-        return host.container if isinstance(host, running.Stopped) else host
+        return running.itself(self._place.host)
 
     def _bring_up(self) -> Exit:
         """Start the server where that is ours to do, wait until it takes writes, and say what it is."""

@@ -32,9 +32,7 @@ def info(session: Session, *, label: str | None, as_json: bool, unchecked: bool)
     """
     there = place.of(session)
     drift.require_current(session, there, check=not unchecked, again="chronos-secrets backup info")
-    found = there.runner.info()
-    if (failure := there.runner.unreadable(found)) is not None:
-        raise failure
+    found = there.runner.held()
     seen.remember(session, found)
     shown = _chosen(found, label)
     if as_json:
@@ -95,8 +93,7 @@ def next_expected(there: Place, now: datetime) -> dict[str, datetime]:
     if schedule is None:
         return {}
     zone = ZoneInfo(schedule.timezone)
-    fields = {"full": schedule.full, "diff": schedule.diff, "incr": schedule.incr}
-    found = {kind: cron.next_after(each, now, zone) for kind, each in fields.items() if each}
+    found = {kind: cron.next_after(each, now, zone) for kind, each in schedule.starts.items()}
     return {kind: at for kind, at in found.items() if at}
 
 

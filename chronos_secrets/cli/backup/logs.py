@@ -96,7 +96,7 @@ def _found(session: Session, there: Place, begin: datetime | None, *, errors: bo
     folder = there.runner.setting("log-path") or "/var/log/pgbackrest"
     where = reading.patterns(folder, there.section.stanza)
     notes = []
-    if (there.runner.setting("log-level-file") or "") == "off":
+    if there.runner.setting("log-level-file") == "off":
         notes.append(f"pgbackrest on {there.host.name} is told to write no log file (log-level-file=off)")
     lines: list[tuple[str, str, str, str]] = []
     count = 0

@@ -7,6 +7,7 @@ from chronos_secrets.errors import Refused
 from chronos_secrets.inventory.model import Destination, PgBackRest, Postgres
 from chronos_secrets.pgbackrest.runner import Runner
 from chronos_secrets.pgbackrest.server import Server
+from chronos_secrets.pgbackrest.settings import Wanted
 from chronos_secrets.systems.hosts import Host
 
 
@@ -22,6 +23,11 @@ class Place(NamedTuple):
     runner: Runner
     server: Server
 
+    @property
+    def wanted(self) -> Wanted:
+        """What the inventory makes of the database's settings."""
+        return Wanted(self.config, self.section.stanza, self.section.archive_timeout)
+
 
 def of(session: Session, *, host: str | None = None, config: str | None = None) -> Place:
     """The place of the backups, or another one: `host` and `config` are ids of the inventory. Nothing is asked yet.
@@ -35,26 +41,18 @@ def of(session: Session, *, host: str | None = None, config: str | None = None) 
             hint="docs/inventory.md, sections pgbackrest and postgres",
         )
     file = session.inventory.destinations[config or section.config]
-    there, account = session.host(host or section.host), _account(file)
-    made = runner(session, section, file, there)
+    there, account = session.host(host or section.host), file.account
+    made, path = runner(session, section, file, there), session.inventory.path_of(file, home=session.home)
     server = Server(there, account=account, role=database.role, database=database.database, port=database.port)
-    return Place(section, database, file, _path(session, file), there, account, made, server)
+    return Place(section, database, file, path, there, account, made, server)
 
 
 def runner(session: Session, section: PgBackRest, file: Destination, there: Host | None = None) -> Runner:
     """pgBackRest with a file, where the inventory says that it runs, or on another host."""
     return Runner(
         there or session.host(section.host),
-        config=_path(session, file),
+        config=session.inventory.path_of(file, home=session.home),
         stanza=section.stanza,
         render=f"chronos-secrets render {file.id}",
-        user=_account(file),
+        user=file.account,
     )
-
-
-def _path(session: Session, file: Destination) -> str:
-    return file.path if file.is_remote else str(session.inventory.locate(file.path, home=session.home))
-
-
-def _account(file: Destination) -> str | None:
-    return (file.owner or "").partition(":")[0] or None

@@ -45,7 +45,7 @@ def still(session: Session, place: Place) -> Place:
 
 def plan_of(place: Place, source: Source, seen: Seen | None, asked: Asked, mark: Mark | None = None) -> Plan:
     """What will be done; `seen` is the data folder of a restore in place, `mark` how far an earlier run of it came."""
-    host = place.host.container if isinstance(place.host, running.Stopped) else place.host
+    host = running.itself(place.host)
     boxed = isinstance(host, Container)
     along = source.kept.along
     return Plan(

@@ -62,7 +62,7 @@ def incr(session: Session, *, unchecked: bool, as_json: bool) -> None:
 def expire(session: Session, *, dry_run: bool, unchecked: bool, as_json: bool) -> None:
     """Remove the backups, and the WAL, that the retention no longer keeps. Every backup does that at its end, too."""
     there = _ready(session, f"expire{' --dry-run' if dry_run else ''}", checked=not unchecked)
-    known = {each.label for each in _repository(there).backups}
+    known = {each.label for each in there.runner.held().backups}
     options = ("--dry-run",) if dry_run else ()
     ran = there.runner.run("expire", *options, "--log-level-console=info", timeout=_TIMEOUT)
     told = progress.expired(ran.out.decode(errors="replace"))  # also what an aborted backup or expire left behind
@@ -124,23 +124,15 @@ def _ready(session: Session, words: str, *, checked: bool) -> Place:
     return there
 
 
-def _repository(there: Place) -> info.Stanza:
-    """What there is. Raises TargetFailed where the repository cannot be read."""
-    found = there.runner.info()
-    if (failure := there.runner.unreadable(found)) is not None:
-        raise failure
-    return found
-
-
 def _back_up(session: Session, kind: str, *, checked: bool, as_json: bool) -> None:
     there = _ready(session, kind, checked=checked)
-    before = _repository(there)
+    before = there.runner.held()
     if not as_json:
         output.say(_plan(there, kind, before.backups))
     with _interruption_told(there, kind), Progress(f"{kind} backup", quiet=as_json) as hear:
         options = (f"--type={kind}", progress.OPTION)
         ran = there.runner.run("backup", *options, timeout=_BACKUP_TIMEOUT, hear=hear)
-    after = _repository(there)
+    after = there.runner.held()
     seen.remember(session, after)
     made = _made(before, after, progress.new_label(ran.out.decode(errors="replace")))
     memory.record_or_say(session, "backup", there.section.stanza, {"label": made.label, "type": made.kind})
@@ -211,7 +203,6 @@ def _archiving_faults(there: Place, segment: str | None, archived: _Archived) ->
         faults.append(f"the database's archiver has not sent {segment}: its last one is {archived.last or 'none'}")
     if archived.failed:
         faults.append(f"the database's archive_command fails: {output.plain(archived.failed)} was not sent")
-    wanted = settings.Wanted(there.config, there.section.stanza, there.section.archive_timeout)
-    if fault := settings.fault_of_command(archived.command, wanted):
+    if fault := settings.fault_of_command(archived.command, there.wanted):
         faults.append(f"the database's archive_command is not the inventory's: {fault}")
     return faults

@@ -31,9 +31,7 @@ def find(session: Session, place: Place, target: Target) -> Source:
     """The backup and the WAL of a target. Raises Refused for a target that no server would reach."""
     if target.at and target.at > session.now():
         raise Refused(f"{_told(session, target)} is in the future", hint=f"{COMMAND}    (for the latest state)")
-    stanza = place.runner.info()
-    if (failure := place.runner.unreadable(stanza)) is not None:
-        raise failure
+    stanza = place.runner.held()
     archive = max(stanza.archives, key=lambda each: (each.database, -each.repo), default=None)
     if archive is None or not stanza.backups:
         raise TargetFailed(

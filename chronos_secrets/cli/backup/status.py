@@ -96,7 +96,7 @@ def _look(session: Session, there: Place) -> Facts:
     looked, state = verified.load(session.settings.state_folder), session.settings.state_folder
     facts = Facts(
         now=session.now(), stanza=stanza, archiver=told,
-        differences=tuple(settings.differences(now_set.all, wanted(there))),
+        differences=tuple(settings.differences(now_set.all, there.wanted)),
         archive_timeout=now_set.settings.get("archive_timeout"),
         firings=_firings(there.section.schedule, session.now()),
         verified=looked.last_good if looked else None, faulty=looked is not None and not looked.good,
@@ -112,9 +112,7 @@ def _look(session: Session, there: Place) -> Facts:
 
 def _stanza(session: Session, there: Place) -> Stanza:
     """What the repository holds. Raises TargetFailed where it cannot be read."""
-    stanza = there.runner.info()
-    if (failure := there.runner.unreadable(stanza)) is not None:
-        raise failure
+    stanza = there.runner.held()
     seen.remember(session, stanza)
     return stanza
 
@@ -127,17 +125,12 @@ def _waiting(there: Place, facts: Facts) -> datetime | None:
     )
 
 
-def wanted(there: Place) -> settings.Wanted:
-    """What the inventory makes of the database's settings."""
-    return settings.Wanted(there.config, there.section.stanza, there.section.archive_timeout)
-
-
 def _firings(schedule: BackupSchedule | None, now: datetime) -> dict[str, datetime]:
     """When the schedule last had each kind of backup begin."""
     if schedule is None:
         return {}
-    fields = {"full": schedule.full, "diff": schedule.diff, "incr": schedule.incr}
-    found = {kind: cron.last_before(each, now, ZoneInfo(schedule.timezone)) for kind, each in fields.items() if each}
+    zone = ZoneInfo(schedule.timezone)
+    found = {kind: cron.last_before(each, now, zone) for kind, each in schedule.starts.items()}
     return {kind: at for kind, at in found.items() if at}
 
 

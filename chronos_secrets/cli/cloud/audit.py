@@ -1,7 +1,5 @@
 """`cloud audit`: the bucket and the user of the backups, judged by what security benchmarks ask."""
 
-from collections.abc import Sequence
-
 import click
 
 from chronos_secrets.cli import output
@@ -44,11 +42,11 @@ def audit(session: Session, *, as_json: bool) -> Exit:
         output.say(report.summary(settled))
     for row, exists in posture.unneeded(settled, accepted):
         output.say(output.plain(report.unneeded(row, exists=exists)))
-    return _status(settled)
+    return posture.status(settled)
 
 
 def _findings(session: Session, at: Reached) -> list[Finding]:
-    subject, row = _subject(session, at), _credential(session, at)
+    subject, row = _subject(session, at), reach.credential_of(session, at.cloud.user.name)
     with reach.named(at.cloud):
         facts = inspection.look(at.clients, subject)
     bucket = f"arn:{subject.partition}:s3:::{subject.bucket}"
@@ -71,13 +69,6 @@ def _subject(session: Session, at: Reached) -> Subject:
     )
 
 
-def _credential(session: Session, at: Reached) -> Credential | None:
-    """The credential that holds the key of the user."""
-    rows = session.inventory.credentials.values()
-    mine = (each for each in rows if each.target is not None and each.target.iam_user == at.cloud.user.name)
-    return next(mine, None)
-
-
 def _trials(session: Session, at: Reached, subject: Subject, row: Credential | None) -> list[Trial]:
     if row is None:
         return inspection.not_tried(f"no credential of the inventory has target: {{iam_user: {subject.user}}}")
@@ -88,9 +79,3 @@ def _trials(session: Session, at: Reached, subject: Subject, row: Credential | N
     settings = session.settings
     place = whose.place(at.cloud, endpoint=settings.aws_endpoint.value, ca_bundle=settings.ca_bundle.value)
     return inspection.trials(at.clients, aws.of_key(key, secret, place), subject)
-
-
-def _status(findings: Sequence[Finding]) -> Exit:
-    if any(each.state == posture.FAIL for each in findings):
-        return Exit.NO
-    return Exit.TARGET if any(each.state == posture.UNKNOWN and not each.untried for each in findings) else Exit.OK

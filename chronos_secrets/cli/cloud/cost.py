@@ -1,5 +1,6 @@
 """`cloud cost`: what the bucket costs a month, from what lies in it."""
 
+import itertools
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from chronos_secrets.cloud import cost as reckoning
 from chronos_secrets.cloud import prices
 from chronos_secrets.cloud.cost import Requests
 from chronos_secrets.cloud.desired import Lifecycle
-from chronos_secrets.inventory import cron
+from chronos_secrets.inventory import firings
 from chronos_secrets.inventory.model import BackupSchedule
 from chronos_secrets.report import cost as report
 from chronos_secrets.systems.aws.listing import versions
@@ -69,14 +70,5 @@ def _requests(session: Session, now: datetime) -> Requests:
 def _runs(schedule: BackupSchedule, now: datetime) -> int:
     """How many backups start within a month."""
     zone, end = ZoneInfo(schedule.timezone), now + timedelta(reckoning.MONTH)
-    lines = [line for line in (schedule.full, schedule.diff, schedule.incr) if line is not None]
-    return sum(_fires(line, now, end, zone) for line in lines)
-
-
-def _fires(line: str, moment: datetime, end: datetime, zone: ZoneInfo) -> int:
-    for number in range(_MOST_RUNS):
-        following = cron.next_after(line, moment, zone)
-        if following is None or following > end:
-            return number
-        moment = following
-    return _MOST_RUNS
+    starts = (firings.until(line, now, end, zone) for line in schedule.starts.values())
+    return sum(1 for each in starts for _ in itertools.islice(each, _MOST_RUNS))

@@ -1,7 +1,7 @@
 """`cloud plan`: what lies between the inventory and the cloud. Everything is only read."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import click
@@ -32,7 +32,7 @@ class Looked(NamedTuple):
     at: Reached
     wanted: Desired
     plan: Plan
-    counted: dict[Limit, Older | None]
+    counted: Mapping[Limit, Older | None]
 
 
 @click.command(short_help="Show what differs from the inventory, and change nothing.")
@@ -64,7 +64,7 @@ def look(session: Session) -> Looked:
     users = Users(at.clients, at.account, desired.partition(wanted.region))
     found = provision.plan(wanted, bucket, users)
     try:
-        return Looked(at, wanted, found, {**_counted(session, at, wanted, found)})
+        return Looked(at, wanted, found, _counted(session, at, wanted, found))
     except SignInNeeded:
         raise
     except TargetFailed as error:
@@ -118,13 +118,9 @@ def _counted(session: Session, at: Reached, wanted: Desired, found: Plan) -> dic
 def _keyless(session: Session, found: Looked) -> Iterator[str]:
     """Users without an access key: these belong to rotations."""
     for user in found.wanted.users:
-        row = next((each for each in session.inventory.credentials.values() if _is_of(each.target, user.name)), None)
+        row = reach.credential_of(session, user.name)
         if row is not None and not _has_key(found.at, user.name):
             yield f"user {user.name} has no access key; keys are made by rotations: chronos-secrets rotate {row.id}"
-
-
-def _is_of(target: object, user: str) -> bool:
-    return getattr(target, "iam_user", None) == user
 
 
 def _has_key(at: Reached, user: str) -> bool:

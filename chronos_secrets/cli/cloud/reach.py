@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import date, timedelta
 from typing import NamedTuple
 
 from chronos_secrets.cli import trust
@@ -10,8 +9,8 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.cloud import desired
 from chronos_secrets.cloud.desired import Desired
 from chronos_secrets.errors import EntryMissing, Refused
-from chronos_secrets.inventory import cron
-from chronos_secrets.inventory.model import Cloud, PgBackRest
+from chronos_secrets.inventory.model import Cloud, Credential, PgBackRest
+from chronos_secrets.review.design import retention
 from chronos_secrets.rotation.targets import whose
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems.aws import clients as aws
@@ -78,9 +77,10 @@ def not_ours(bucket: str) -> str:
     return f"give the profile that right, or choose another name: {bucket} may be another account's"
 
 
-def clients(session: Session) -> aws.Clients:
-    """The clients of the admin session. Raises as `reached` does."""
-    return reached(session).clients
+def credential_of(session: Session, user: str) -> Credential | None:
+    """The credential that holds the key of an IAM user."""
+    rows = session.inventory.credentials.values()
+    return next((each for each in rows if each.target is not None and each.target.iam_user == user), None)
 
 
 def wanted(session: Session) -> Desired:
@@ -107,9 +107,6 @@ def wanted(session: Session) -> Desired:
 
 
 def _kept_days(backups: PgBackRest) -> int:
-    """How long pgBackRest needs what it stores; without a schedule as if there was one full backup a week."""
-    if backups.schedule is None:
-        return desired.kept_days(backups.repo.retention_full, (0, 7))
-    fields, first = cron.parse(backups.schedule.full), date(2024, 1, 1)  # a leap year and more
-    firing = [day for day in range(800) if cron.fits(fields, first + timedelta(days=day))]
-    return desired.kept_days(backups.repo.retention_full, firing)
+    """How long pgBackRest needs what it stores."""
+    lines = [backups.schedule.full] if backups.schedule else []
+    return desired.kept_days(backups.repo.retention_full, retention.firing(lines))

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 from chronos_secrets.inventory import cron, firings
 from chronos_secrets.inventory.model import Every, Inventory, PgBackRest
-from chronos_secrets.review.design.commands import Job
 from chronos_secrets.review.design.facts import Facts, known
 from chronos_secrets.review.design.trap import NOTE, RISKY, WRONG, Evidence, Trap, said
 from chronos_secrets.review.doctor.copies import is_off_site
@@ -18,22 +17,20 @@ from chronos_secrets.review.doctor.copies import is_off_site
 def _collide(facts: Facts) -> Iterator[Evidence]:
     """Also what an old crontab starts beside the inventory's own timers. cron goes by the clock of its host."""
     schedule = facts.backups.schedule
-    starts = [(f"inventory.yaml, pgbackrest.schedule.{type_}", type_, line) for type_, line in _starts(facts.backups)]
     zone = ZoneInfo(schedule.timezone if schedule else "UTC")
-    starts += [(job.call.where, job.type, job.line) for job in _backup_jobs(facts)]
-    for (where, first, one), (other_where, second, other) in itertools.combinations(starts, 2):
+    for (where, first, one), (other_where, second, other) in itertools.combinations(_starts(facts), 2):
         if (at := firings.together(one, other)) is not None:
             yield Evidence(other_where, f"{second} starts with {first} of {where} at {at}")
         elif (day := firings.moved_together(one, other, zone)) is not None:
             yield Evidence(other_where, f"{second} starts with {first} of {where} on {day}, when the clocks change")
 
 
-def _starts(backups: PgBackRest) -> Iterator[tuple[str, str]]:
-    yield from (backups.schedule.starts.items() if backups.schedule else ())
-
-
-def _backup_jobs(facts: Facts) -> list[Job]:
-    return [job for job in known(facts.jobs, ()) if job.call.command == "backup"]
+def _starts(facts: Facts) -> Iterator[tuple[str, str, str]]:
+    """Where a backup is started from, its type and its line of cron: what the inventory says first."""
+    schedule = facts.backups.schedule
+    for type_, line in schedule.starts.items() if schedule else ():
+        yield f"inventory.yaml, pgbackrest.schedule.{type_}", type_, line
+    yield from ((job.call.where, job.type, job.line) for job in facts.backup_jobs)
 
 
 def _differentials(facts: Facts) -> Iterator[Evidence]:
@@ -41,9 +38,7 @@ def _differentials(facts: Facts) -> Iterator[Evidence]:
     objectives = facts.backups.objectives
     if facts.backups.archive_timeout is not None or objectives is None or objectives.rpo is None:
         return
-    lines = [(f"inventory.yaml, pgbackrest.schedule.{type_}", type_, line) for type_, line in _starts(facts.backups)]
-    lines += [(job.call.where, job.type, job.line) for job in _backup_jobs(facts)]
-    for where, type_, line in lines:
+    for where, type_, line in _starts(facts):
         if type_ != "full" and len(cron.parse(line).hours) > 1:
             yield Evidence(where, f"{type_} several times a day, for an rpo of {_shown(objectives.rpo)}")
 
@@ -84,7 +79,7 @@ def _counts_fulls(facts: Facts) -> Iterator[Evidence]:
     repo, schedule = facts.backups.repo, facts.backups.schedule
     config = known(facts.config, None)
     counted = config.having("repo1-retention-diff") if config else []
-    diffs = schedule.diff is not None if schedule else any(job.type == "diff" for job in _backup_jobs(facts))
+    diffs = schedule.diff is not None if schedule else any(job.type == "diff" for job in facts.backup_jobs)
     if not diffs:
         return
     if repo.retention_diff is not None and repo.retention_diff <= repo.retention_full:
@@ -123,8 +118,10 @@ def _ssh_to_itself(facts: Facts) -> Iterator[Evidence]:
 
 def _faults(facts: Facts) -> Iterator[Evidence]:
     config = known(facts.config, None)
-    for each in config.problems if config else ():
-        where = f"{config.name}:{each.line}" if config and each.line else config.name if config else ""
+    if config is None:
+        return
+    for each in config.problems:
+        where = f"{config.name}:{each.line}" if each.line else config.name
         yield Evidence(where, f"{each.message}; {each.fix}" if each.fix else each.message)
 
 

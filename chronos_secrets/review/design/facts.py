@@ -75,6 +75,11 @@ class Facts(NamedTuple):
     binds: tuple[Bind, ...] | Unknown
 
     @property
+    def backup_jobs(self) -> list[Job]:
+        """The lines of cron that make backups."""
+        return [job for job in known(self.jobs, ()) if job.call.command == "backup"]
+
+    @property
     def all_calls(self) -> tuple[Call, ...]:
         """Those of cron with them."""
         return (*self.calls, *(job.call for job in known(self.jobs, ())))

@@ -1,12 +1,12 @@
 """How long pgBackRest needs what it stores, by when its full backups start. Pure."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from chronos_secrets.cloud import desired
 from chronos_secrets.inventory import cron
-from chronos_secrets.review.design.facts import Facts, known
+from chronos_secrets.review.design.facts import Facts
 
 _FIRST, _DAYS = date(2024, 1, 1), 800  # a leap year and more
 _WEEKLY = (0, 7)  # where nobody says
@@ -15,8 +15,12 @@ _WEEKLY = (0, 7)  # where nobody says
 def fulls(facts: Facts) -> Sequence[int]:
     """The days on which a full backup starts, by the inventory or else by cron, as numbers in their order."""
     schedule = facts.backups.schedule
-    lines = [job.line for job in known(facts.jobs, ()) if job.call.command == "backup" and job.type == "full"]
-    fields = [cron.parse(each) for each in ([schedule.full] if schedule else lines)]
+    return firing([schedule.full] if schedule else [job.line for job in facts.backup_jobs if job.type == "full"])
+
+
+def firing(lines: Iterable[str]) -> Sequence[int]:
+    """The days on which any of the lines of cron fires, as numbers in their order; once a week where there is none."""
+    fields = [cron.parse(each) for each in lines]
     if not fields:
         return _WEEKLY
     days = ((day, _FIRST + timedelta(days=day)) for day in range(_DAYS))

@@ -46,10 +46,9 @@ def _wanted(cloud: Cloud) -> Limits:
     where = f"inventory.yaml, {_LIFECYCLE}"
     if found is None:
         return Limits(where, versioning, {}, None, None, markers=False, uploads=None, smallest=None)
-    moves = {"GLACIER_IR": found.glacier_ir, "DEEP_ARCHIVE": found.deep_archive}
     return Limits(
-        where, versioning, {name: days for name, days in moves.items() if days is not None}, found.expire,
-        found.noncurrent, markers=True, uploads=found.incomplete_uploads, smallest=found.min_size,
+        where, versioning, desired.Lifecycle(*found).moves, found.expire, found.noncurrent,
+        markers=True, uploads=found.incomplete_uploads, smallest=found.min_size,
     )  # fmt: skip
 
 
@@ -134,7 +133,7 @@ def _idle(facts: Facts) -> Iterator[Evidence]:
 
 def _early(facts: Facts) -> Iterator[Evidence]:
     """S3 charges for whole minimum durations (aws.amazon.com/s3/pricing)."""
-    least = {"GLACIER_IR": desired.INSTANT_DAYS, "GLACIER": 90, "DEEP_ARCHIVE": desired.DEEP_DAYS}
+    least = {name: desired.LEAST_DAYS[name] for name in ("GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")}
     kept = kept_days(facts)
     for each in _limits(facts):
         for name, days in each.moves.items():

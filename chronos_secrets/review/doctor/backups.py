@@ -55,9 +55,8 @@ def examine(machine: Machine) -> Iterator[Line]:
 
 def _place(machine: Machine, project: Project, section: PgBackRest, database: Postgres) -> _Place:
     file = project.inventory.destinations[section.config]
-    path = file.path if file.is_remote else str(project.inventory.locate(file.path, home=machine.home))
-    account = (file.owner or "").partition(":")[0] or None
-    return _Place(section, database, file, path, machine.host(section.host), account)
+    path = project.inventory.path_of(file, home=machine.home)
+    return _Place(section, database, file, path, machine.host(section.host), file.account)
 
 
 def _is_accepted(machine: Machine, project: Project) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from chronos_secrets.systems.aws.bucket import Bucket
 from chronos_secrets.systems.aws.clients import Clients
 from chronos_secrets.systems.aws.refusals import code_of
-from chronos_secrets.systems.aws.users import Document, Users, decoded
+from chronos_secrets.systems.aws.users import Document, Users, decoded, operation
 
 _ANYBODY = ("AllUsers", "AuthenticatedUsers")
 
@@ -43,9 +43,9 @@ class Inspected(Bucket):
         """Whether a version is deleted with a second factor only."""
         return self._read("GetBucketVersioning", lambda s3: s3.get_bucket_versioning).get("MFADelete") == "Enabled"
 
-    def enabled_rules(self) -> int:
-        """How many rules of the lifecycle do something."""
-        return sum(1 for each in self.lifecycle().rules if each.get("Status") == "Enabled")
+    def enabled_rules(self) -> tuple[Document, ...]:
+        """The rules of the lifecycle that do something."""
+        return tuple(each for each in self.lifecycle().rules if each.get("Status") == "Enabled")
 
     def locks(self) -> bool:
         """Whether objects can be locked against deletion."""
@@ -108,14 +108,10 @@ class Rights(Users):
 
     def _managed(self, arn: str) -> Document:
         """A managed policy, of this account or AWS's own, in the version that holds."""
-        with self._admin.translated("iam", "GetPolicy") as iam:
-            version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        with self._admin.translated("iam", "GetPolicyVersion") as iam:
-            return decoded(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+        return self._document(arn, self._version(arn))
 
     def _inline(self, method: str, **of: str) -> Document:
-        operation = "".join(word.capitalize() for word in method.split("_"))
-        with self._admin.translated("iam", operation) as iam:
+        with self._admin.translated("iam", operation(method)) as iam:
             return decoded(getattr(iam, method)(**of)["PolicyDocument"])
 
 

@@ -77,13 +77,10 @@ class Users:
         """The document of a customer's managed policy, in the version that holds."""
         arn = self._arn + name
         try:
-            with self._admin.translated("iam", "GetPolicy") as iam:
-                version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+            version = self._version(arn)
         except Gone:
             return None
-        with self._admin.translated("iam", "GetPolicyVersion") as iam:
-            found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-        return decoded(found)
+        return self._document(arn, version)
 
     def create_policy(self, name: str, document: Document) -> None:
         text = json.dumps(document)
@@ -101,10 +98,19 @@ class Users:
         with self._admin.translated("iam", "CreatePolicyVersion") as iam:
             iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
 
+    def _version(self, arn: str) -> str:
+        """The version of a managed policy that holds."""
+        with self._admin.translated("iam", "GetPolicy") as iam:
+            return str(iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"])
+
+    def _document(self, arn: str, version: str) -> Document:
+        with self._admin.translated("iam", "GetPolicyVersion") as iam:
+            found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+        return decoded(found)
+
     def _all(self, method: str, key: str, **of: str) -> list[Any]:
         """All pages of a list."""
-        operation = "".join(word.capitalize() for word in method.split("_"))
-        with self._admin.translated("iam", operation) as iam:
+        with self._admin.translated("iam", operation(method)) as iam:
             return list(iam.get_paginator(method).paginate(**of).build_full_result().get(key, []))
 
     def _make(self, operation: str, ask: Callable[[Any], object]) -> None:
@@ -117,6 +123,11 @@ class Users:
 
 def _names(shown: list[Any], key: str = "") -> tuple[str, ...]:
     return tuple(str(each[key] if key else each) for each in shown)
+
+
+def operation(method: str) -> str:
+    """IAM's name of what a method of botocore asks."""
+    return "".join(word.capitalize() for word in method.split("_"))
 
 
 def decoded(found: Any) -> Document:
