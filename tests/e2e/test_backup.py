@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.support.backup_hosts import BOX, WAYS, Backed, Machine, Way, here, ma
 from tests.support.backups import STANZA
 from tests.support.commands import Done, Terminal, argv
 from tests.support.seaweed import Seaweed
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
@@ -197,9 +197,7 @@ def test_ctrl_c_says_what_becomes_of_the_backup(
     else:
         assert "the incr backup may go on on container chronos-db" in done.out
         assert "--force stop" in done.out
-        deadline = time.monotonic() + 60
-        while len(project.labels) == before:  # it does
-            assert time.monotonic() < deadline
+        until(lambda: len(project.labels) > before, "the backup does not go on")
 
 
 # --- a check ----------------------------------------------------------------------------------------------------------
@@ -411,9 +409,7 @@ def test_what_the_archiver_failed_at_is_among_the_errors(lonely: Project):
     database.ask("SELECT pg_reload_conf()")
     try:
         database.ask("SELECT pg_logical_emit_message(true, 'aviary', 'a segment to archive'), pg_switch_wal()")
-        deadline = time.monotonic() + 60
-        while lonely.backup("logs", "--errors").status == 0:
-            assert time.monotonic() < deadline
+        until(lambda: lonely.backup("logs", "--errors").status, "the archiver does not fail")
         done = lonely.backup("logs", "--errors")
         assert re.search("^the database could not archive WAL [1-9]+ times, .*; it fails now$", done.out, re.MULTILINE)
     finally:

@@ -193,7 +193,7 @@ def test_a_container_is_set_up_through_ssh_and_the_printed_command_does_the_rest
         assert done.status == 8, done.text
         command = done.err.rstrip("\n").rpartition("max_wal_senders: ")[2]
         assert command == "ssh deploy 'sudo docker restart chronos-db'"
-        assert subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False).returncode == 0  # noqa: S602
+        assert subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False).returncode == 0  # noqa: S602  a person pastes it into a shell
         keeper.world.database.wait()
         assert keeper.configure("--check").status == 0
         keeper.world.must("check")

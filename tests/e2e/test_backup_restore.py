@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +28,10 @@ from tests.support.backups import STANZA
 from tests.support.commands import Done
 from tests.support.seaweed import Seaweed
 from tests.support.sightings import Writer, query
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("backup-restore")
 
-_PATIENCE = 60.0  # seconds
 World = Machine | Boxed
 
 
@@ -45,10 +44,7 @@ def archive(world: World) -> None:
     """Send all WAL that there is to the repository, and wait until it is there."""
     ((at,),) = query(world.database, "SELECT pg_walfile_name(pg_switch_wal())::bytea")
     sent = f"SELECT 1 FROM pg_stat_archiver WHERE last_archived_wal >= '{bytes(at).decode()}'"  # noqa: S608  our own
-    deadline = time.monotonic() + _PATIENCE
-    while not query(world.database, sent):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: query(world.database, sent), f"{bytes(at).decode()} is not archived")
 
 
 def start(world: Machine) -> None:
@@ -60,13 +56,13 @@ def start(world: Machine) -> None:
 
 def wait_until_open(world: World) -> None:
     """Wait until a server that has something to replay takes writes."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        with contextlib.suppress(psycopg.OperationalError):
-            if query(world.database, "SELECT pg_is_in_recovery()") == [(False,)]:
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: _is_open(world), "the server takes no writes")
+
+
+def _is_open(world: World) -> bool:
+    with contextlib.suppress(psycopg.OperationalError):
+        return query(world.database, "SELECT pg_is_in_recovery()") == [(False,)]
+    return False
 
 
 def paste(line: str) -> str:

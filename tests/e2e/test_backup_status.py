@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,11 +16,11 @@ from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Local
 from tests.support.backup_hosts import IN_BOX, WAYS, Backed, Way
 from tests.support.commands import Done
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
 
 OBJECTIVES = "archive_timeout: 1 minute\n  objectives: {rpo: 15 minutes, full_age: 26 hours}"
-_PATIENCE = 30.0  # seconds
 
 
 class Keeper(Backed):
@@ -69,10 +68,8 @@ def later(monkeypatch: pytest.MonkeyPatch, **time: int) -> None:
 
 def wait_for_archiver(keeper: Keeper, so: Callable[[Archiver], bool]) -> None:
     """Wait until the server's archiver is so."""
-    server, deadline = keeper.server, time.monotonic() + _PATIENCE
-    while not so(archiver.read(server)):
-        assert time.monotonic() < deadline, "the archiver does not come to it"
-        time.sleep(0.05)
+    server = keeper.server
+    until(lambda: so(archiver.read(server)), "the archiver does not come to it")
 
 
 def test_the_timer_of_due_looks_at_the_backups_first(keeper: Keeper):
@@ -165,7 +162,7 @@ def test_a_commit_that_is_not_archived_yet_is_seen_and_an_idle_database_has_none
     wait_for_archiver(keeper, lambda told: (told.last or "") >= closed)
     keeper.ask("CHECKPOINT")  # an idle server goes on writing such records
     facts = keeper.facts()
-    assert facts["archiver"]["bytes_behind"] > 0  # type: ignore[index]
+    assert facts["archiver"]["bytes_behind"] > 0  # type: ignore[index]  # JSON
     assert facts["oldest_waiting_commit"] is None
     state, why = keeper.lines()["WAL"]
     assert state == "ok", why
@@ -179,7 +176,7 @@ def test_a_commit_that_is_not_archived_yet_is_seen_and_an_idle_database_has_none
     assert state == "ok"
     assert why.endswith("ago is not in the repository yet")
     keeper.edit("rpo: 15 minutes", "rpo: 1 second")
-    time.sleep(max(0.0, 1.1 - (datetime.now(UTC) - waiting).total_seconds()))
+    until(lambda: datetime.now(UTC) - waiting > timedelta(seconds=1), "a second does not pass")
     state, why = keeper.lines()["WAL"]
     assert (state, why.endswith("promised within 1 s")) == ("no", True), why
 

@@ -4,7 +4,7 @@ Neither has the public access block of a whole account; that is asked of moto wi
 """
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,12 @@ def test_apply_mends_what_the_audit_says_that_it_mends(settled: Audited):
 
 def test_what_is_accepted_passes_until_its_day_and_says_so_from_the_day_after(settled: Audited, monkeypatch):
     settled.accept(*OURS_TO_ACCEPT, NEW_KEY, NOT_BY_MOTO, until="2099-06-01", reason="we know")
-    monkeypatch.setattr(Session, "today", property(lambda _: datetime(2099, 6, 1).date()))  # noqa: DTZ001
+    monkeypatch.setattr(Session, "today", property(lambda _: date(2099, 6, 1)))
     done = settled.audit()
     assert done.status == 0, done.text
     assert "accepted until 2099-06-01: we know" in " ".join(done.out.split())
     assert "FAIL" not in done.out
-    monkeypatch.setattr(Session, "today", property(lambda _: datetime(2099, 6, 2).date()))  # noqa: DTZ001
+    monkeypatch.setattr(Session, "today", property(lambda _: date(2099, 6, 2)))
     done = settled.audit()
     assert done.status == 1
     assert "its acceptance ended on 2099-06-01" in " ".join(done.out.split())

@@ -9,6 +9,7 @@ import pytest
 
 from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import info
+from tests.support.backup_hosts import DESTINATION, ROOT, SECTIONS
 from tests.support.backups import BUCKET, STANZA, Backups, backups
 from tests.support.clouds import Key
 from tests.support.commands import Aviary, Done
@@ -18,34 +19,10 @@ from tests.support.targets import no_proxy
 pytestmark = pytest.mark.xdist_group("backups")
 
 DUE = "every: 1 year, rotated: 2020-01-01"
-ROOT = """\
-  root: {kind: account, title: Root, entry: AWS/Root, never: "a toy", fields: {account_id: "attr:AWS Account ID"}}
-"""
-DESTINATION = """\
-  pgbackrest:
-    path: CONFIG
-    dialect: pgbackrest
-    template: builtin:pgbackrest
-    uses: {repo1: aws, repo1_cipher: cipher}
-    owner: "postgres:postgres"
-    prove: pgbackrest-check
-"""
-SECTIONS = """\
-postgres: {host: local, port: PORT, database: birds, role: admin, data: DATA}
-pgbackrest:
-  stanza: STANZA
-  host: local
-  config: pgbackrest
-  repo: {cipher: aes-256-cbc, retention_full: 4, retention_diff: 4}
-cloud:
-  provider: aws
-  region: ca-central-1
-  endpoint: s3.ca-central-1.amazonaws.com
-  account: {credential: root, field: account_id}
-  admin_profile: admin
-  user: {name: USER, policy: write-backups, prefixes: [var/lib/pgbackrest/, chronos-probe/]}
-  bucket: {name: BUCKET}
-"""
+PROVEN = DESTINATION + "    prove: pgbackrest-check\n"
+ADMINISTERED = SECTIONS.replace("  user:", "  admin_profile: admin\n  user:").replace(
+    "pgbackrest/]", "pgbackrest/, chronos-probe/]"
+)
 
 
 class Keeper(Aviary):
@@ -75,9 +52,9 @@ class Keeper(Aviary):
     def _write_inventory(self) -> None:
         world, text = self.world, self.inventory.read_text()
         text = text.replace('AWS/Writer, never: "a toy"', f"AWS/Writer, {DUE}, target: {{iam_user: {self.user}}}")
-        text = text.replace("destinations:\n", f"{ROOT}destinations:\n{DESTINATION}", 1) + SECTIONS
+        text = text.replace("destinations:\n", f"{ROOT}destinations:\n{PROVEN}", 1) + ADMINISTERED
         facts = {
-            "CONFIG": world.config, "PORT": world.database.port, "DATA": world.data, "STANZA": STANZA,
+            "HOST": "local", "CONFIG": world.config, "PORT": world.database.port, "DATA": world.data, "STANZA": STANZA,
             "USER": self.user, "BUCKET": BUCKET,
         }  # fmt: skip
         for name, value in facts.items():

@@ -3,8 +3,7 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,10 @@ from tests.support.backup_hosts import Backed, Machine, here, machine
 from tests.support.commands import Done, argv, environment
 from tests.support.containers import require_root
 from tests.support.seaweed import Seaweed
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("restore-survives")
 
-_PATIENCE = 60.0  # seconds
 STAMP = "20260102T030405Z"
 OLD, NEW = {"PG_VERSION": "15", "base/1": "old"}, {"PG_VERSION": "15", "base/1": "new", "recovery.signal": ""}
 # `mv`, which dies and takes the script that called it with it, before or after its work, at the call that CUT names.
@@ -96,13 +95,6 @@ def swap_of(data: Path, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     swap.site.finish(swap.site.look())
     assert swap.site.look().mark is None
     return died
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def moments(calls: int) -> list[str]:
@@ -191,14 +183,14 @@ def test_a_run_killed_while_it_fetches_and_while_it_moves_and_a_full_disk_lose_n
     assert (world.data / "canary").exists()
 
     child = stopped.begin()
-    wait_for((work / "data" / "base").exists)
+    until((work / "data" / "base").exists, "no file is fetched", pause=0.005)
     os.killpg(child.pid, signal.SIGKILL)  # pgbackrest is in a session of its own, and goes on
     child.wait()
     assert (world.data / "canary").exists()
     assert not stopped.asides
 
     child = stopped.begin()
-    wait_for(lambda: stopped.asides)
+    until(lambda: stopped.asides, "nothing is moved aside", pause=0.005)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     (aside,) = stopped.asides

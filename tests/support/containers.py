@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import require
+from tests.support.waiting import until
 
 _PATIENCE = 30.0  # seconds
 _CONF = """\
@@ -92,10 +93,7 @@ class Engine:
 
         A folder that something is mounted in cannot be removed.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while _works_in(self.folder):
-            assert time.monotonic() < deadline, "the engine does not come to an end"
-            time.sleep(0.02)
+        until(lambda: not _works_in(self.folder), "the engine does not come to an end", patience=_PATIENCE)
         for mounted in _mounted_below(self.folder):
             subprocess.run(("umount", "-l", mounted), check=False)
 

@@ -1,13 +1,13 @@
 """Somebody who works with the database while backups, restores and drills are made, and keeps count by another clock."""
 
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.backup_hosts import World
 from tests.support.targets import Database
+from tests.support.waiting import until
 
 _PATIENCE = 60.0  # seconds
 
@@ -68,10 +68,8 @@ class Writer:
 
     def wait(self, more: int) -> Row:
         """Wait for some more rows; the last of them."""
-        wanted, deadline = len(self.rows) + more, time.monotonic() + _PATIENCE
-        while len(self.rows) < wanted:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wanted = len(self.rows) + more
+        until(lambda: len(self.rows) >= wanted, "no more rows are committed")
         return self.rows[wanted - 1]
 
     def moment(self) -> datetime:
