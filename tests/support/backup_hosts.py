@@ -122,6 +122,10 @@ class World(Backups):
             self.database.ask(f"ALTER SYSTEM SET {name} = '{value}'")
         self.database.ask("SELECT pg_reload_conf()")
 
+    def forget_failures(self) -> None:
+        """Let the database's statistics not tell what an earlier test let its archiver fail at."""
+        self.database.ask("SELECT pg_stat_reset_shared('archiver')")
+
 
 def _program(path: Path, environment: Mapping[str, str]) -> None:
     given = "".join(f"export {name}='{value}'\n" for name, value in environment.items())

@@ -221,7 +221,7 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(path, stretch):
         return time.process_time() - begin
 
     least = min(spent(4000) for _ in range(3))
-    assert spent(32_000) < 8 * 4 * least + 0.2  # the square would be 64 times as much
+    assert any(spent(32_000) < 8 * 4 * least + 0.2 for _ in range(3))  # the square would be 64 times as much
 
 
 _HEX = _random("0123456789abcdef", 40)
