@@ -26,19 +26,6 @@ _FOLDERS = {
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it would be by all that tests start
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A world that a group shares is made by each worker that gets one of its tests: all must go to one."""
-    apart = [item for item in items if item.get_closest_marker("xdist_group") and not _has_group(item)]
-    if apart and getattr(config.option, "loadgroup", False):
-        raise pytest.UsageError("this pytest-xdist does not keep the tests of a group together with this pytest")
-
-
-def _has_group(item: pytest.Item) -> bool:
-    """Whether xdist's scheduler is told the group: it reads it from the end of the id."""
-    return "@" in item.nodeid.rpartition("]")[2]
-
-
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A home of its own below `tmp_path`, nothing of ours in the environment, UTC, and the usual umask."""

@@ -412,7 +412,7 @@ def test_what_the_archiver_failed_at_is_among_the_errors(lonely: Project):
         database.ask("SELECT pg_logical_emit_message(true, 'aviary', 'a segment to archive'), pg_switch_wal()")
         until(lambda: lonely.backup("logs", "--errors").status, "the archiver does not fail")
         done = lonely.backup("logs", "--errors")
-        assert re.search("^the database could not archive WAL [1-9]+ times, .*; it fails now$", done.out, re.MULTILINE)
+        assert re.search("^the database could not archive WAL [0-9]+ times, .*; it fails now$", done.out, re.MULTILINE)
     finally:
         lonely.world.archive()
 

@@ -4,6 +4,8 @@ import ast
 import importlib
 from pathlib import Path
 
+import pytest
+
 import chronos_secrets
 from chronos_secrets.cli.main import COMMANDS, root
 from tests.support import chronos, reference
@@ -154,3 +156,9 @@ def test_the_version_is_answered_before_click_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"chronos-secrets {chronos_secrets.__version__}\n")
+
+
+@pytest.mark.xdist_group("alone")
+def test_tests_of_a_group_go_to_one_worker(request: pytest.FixtureRequest):
+    """They share a costly world, which each worker makes for itself. xdist tells the group by the end of the id."""
+    assert request.config.getoption("loadgroup", default=False) == request.node.nodeid.endswith("@alone")
