@@ -24,6 +24,8 @@ from tests.support.copies import NOW, PROJECT, SPEC, Keep, Live, Stick, folder, 
 from tests.support.programs import require
 from tests.support.seaweed import Seaweed, seaweed
 
+pytestmark = pytest.mark.xdist_group("copy-places")
+
 CONTENT = b"a vault" * 30_000  # more than rclone keeps back before it begins to send (100 KiB)
 
 

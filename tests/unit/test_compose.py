@@ -177,7 +177,7 @@ def test_an_entry_that_was_moved_is_named_and_not_followed(inventory, entries):
     [
         (None, "no such file or directory"),
         (b"\xff", "is not UTF-8 text"),
-        (b"A={{ db.password }}\n" * 20_000, "is larger than 256 KiB"),
+        pytest.param(b"A={{ db.password }}\n" * 20_000, "is larger than 256 KiB", id="large"),
         (b"\n\nA\n", ":3: "),
         (b"A=1\n# {{ db.password }}\n", ":2: "),
         (b"{{ db.password }}=1\n", ":1: "),

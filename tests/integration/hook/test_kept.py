@@ -87,7 +87,11 @@ def test_the_no_of_a_foreign_push_hook_is_respected(remote: Repository) -> None:
     assert run(str(remote.hooks / "pre-push"), "origin", "url", folder=remote.folder).status == 3
 
 
-@pytest.mark.parametrize("refs", [b"", b"a\n\n\n", b"no end", b"%s \\n %d\n", b"refs/heads/x %b\n" * 40_000])
+@pytest.mark.parametrize(
+    "refs",
+    [b"", b"a\n\n\n", b"no end", b"%s \\n %d\n", b"refs/heads/x %b\n" * 40_000],
+    ids=["none", "empty lines", "no end", "signs of printf", "many"],  # an id is in the environment of programs
+)
 def test_no_list_of_refs_is_changed_on_its_way(repo: Repository, refs: bytes) -> None:
     repo.foreign("pre-push", f"cat > {repo.hooks}/refs")
     repo.tool = Tool(repo.folder.parent)
