@@ -44,7 +44,7 @@ def run(session: Session, name: str) -> Exit:
         raise
     good = ran.status in _GOOD[name]
     status = Exit.OK if good else ran.status
-    record.note_run(path, name, Run(begun, session.now(), status, "" if good else _last_line(ran), told))
+    record.note_run(path, name, Run(begun, session.now(), status, "" if good else _last_error(ran), told))
     return Exit(status) if status in list(Exit) else Exit.BUG
 
 
@@ -94,7 +94,8 @@ def _pass_on(ran: Ran) -> None:
     sys.stderr.flush()
 
 
-def _last_line(ran: Ran) -> str:
-    lines = ran.err.decode(errors="replace").splitlines()
-    said = [line for line in lines if line.startswith("error: ")] or lines[-1:] or [""]
-    return output.plain(said[0].removeprefix("error: "))[:500]
+def _last_error(ran: Ran) -> str:
+    """Our own last word; what a command of after: said before it is for the journal, for it may hold anything."""
+    lines = ran.err.decode(errors="replace").split("\n")
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or [""]
+    return output.plain(said[-1])[:500]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 MONTHS = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())  # noqa: SIM905  read as cron.d writes them
 WEEKDAYS = tuple("sun mon tue wed thu fri sat".split())  # noqa: SIM905  read as cron.d writes them
-_LONGEST = 366 * 8 + 2  # days between two 29ths of February, where a century has none
+_LONGEST = 366 * 40  # days between two 29ths of February of one weekday, where a century has none
 
 
 class Fields(NamedTuple):
@@ -79,10 +79,7 @@ def _number(word: str, least: int, words: tuple[str, ...]) -> int:
 
 def _firings(fields: Fields, day: date, offset: int, zone: tzinfo) -> list[datetime]:
     """The firings of one day in their order, in UTC: two moments of one zone are compared by its clock on the wall."""
-    try:
-        day += timedelta(days=offset)
-    except OverflowError:
-        return []
+    day += timedelta(days=offset)
     if not fits(fields, day):
         return []
     found = {

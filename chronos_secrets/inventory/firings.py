@@ -40,7 +40,10 @@ def together(one: str, other: str) -> str | None:
 
 def moved_together(one: str, other: str, zone: ZoneInfo) -> date | None:
     """The first day on which two lines fire in one minute because the clocks skip what one of them means."""
-    for at in changes(zone):
+    fixed = {hour for each in map(cron.parse, (one, other)) if not each.wild for hour in each.hours}
+    for at, hours in _skips(zone):
+        if fixed.isdisjoint(hours):
+            continue  # what follows costs a hundred times as much
         if all(cron.next_after(each, at - _A_MINUTE, zone) == at for each in (one, other)):
             return at.astimezone(zone).date()
     return None
@@ -48,25 +51,47 @@ def moved_together(one: str, other: str, zone: ZoneInfo) -> date | None:
 
 def nearest(lines: Iterable[str], moment: datetime, zone: ZoneInfo, *, within: timedelta) -> timedelta | None:
     """The shortest time between firings of two of the lines in the time `within` after `moment`; None for none."""
-    fired = sorted((at, line) for line in dict.fromkeys(lines) for at in until(line, moment, moment + within, zone))
+    fired = sorted((at, line) for line in lines for at in until(line, moment, moment + within, zone))
     pairs = itertools.pairwise(fired)
     return min((after[0] - before[0] for before, after in pairs if before[1] != after[1]), default=None)
 
 
+def changes(zone: ZoneInfo) -> bool:
+    """Whether the zone's clocks are known to change."""
+    return len({offset for _, offset in _offsets(zone)}) > 1
+
+
 @functools.cache
-def changes(zone: ZoneInfo) -> tuple[datetime, ...]:
-    """The moments (UTC) from 2025 to 2039 at which the zone's clocks are known to change, in their order."""
-    (start, number), found = _CHANGES, []
-    fortnights = [start + timedelta(days=14 * step) for step in range(number)]
-    for before, after in itertools.pairwise(fortnights):
-        low, high = before, after
-        if _offset(low, zone) == _offset(high, zone):
+def _skips(zone: ZoneInfo) -> tuple[tuple[datetime, frozenset[int]], ...]:
+    """The moments (UTC) at which the zone's clocks are put forward, each with the hours of which they skip minutes."""
+    found = []
+    for (early, before), (late, after) in itertools.pairwise(_offsets(zone)):
+        if after <= before:
             continue
-        while high - low > _A_MINUTE:
-            middle = (low + (high - low) / 2).replace(second=0, microsecond=0)
-            low, high = (middle, high) if _offset(middle, zone) == _offset(low, zone) else (low, middle)
-        found.append(high)
+        at = _changed(early, late, zone)
+        hours, hour = set(), (at + before).replace(minute=0)
+        while hour < at + after:
+            hours.add(hour.hour)
+            hour += timedelta(hours=1)
+        found.append((at, frozenset(hours)))
     return tuple(found)
+
+
+def _changed(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    """The minute of the change between two moments."""
+    before = low.astimezone(zone).utcoffset()
+    while high - low > _A_MINUTE:
+        middle = (low + (high - low) / 2).replace(second=0, microsecond=0)
+        low, high = (middle, high) if middle.astimezone(zone).utcoffset() == before else (low, middle)
+    return high
+
+
+@functools.cache
+def _offsets(zone: ZoneInfo) -> tuple[tuple[datetime, timedelta], ...]:
+    """How far the zone's clocks are ahead of UTC, in each fortnight from 2025 to 2039."""
+    start, number = _CHANGES
+    fortnights = (start + timedelta(days=14 * step) for step in range(number))
+    return tuple((at, at.astimezone(zone).utcoffset() or timedelta()) for at in fortnights)
 
 
 def until(line: str, moment: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
@@ -75,10 +100,6 @@ def until(line: str, moment: datetime, end: datetime, zone: ZoneInfo) -> Iterato
     while at is not None and at <= end:
         yield at.astimezone(UTC)  # two moments of one zone are compared by its clock on the wall
         at = cron.next_after(line, at, zone)
-
-
-def _offset(at: datetime, zone: ZoneInfo) -> timedelta | None:
-    return at.astimezone(zone).utcoffset()
 
 
 def check(inventory: Inventory, places: "Places") -> None:

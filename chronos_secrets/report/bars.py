@@ -66,7 +66,7 @@ def _bar(drill: Any, longest: float, top: int, zone: tzinfo) -> Html:
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{min(max(100 * part / whole, 0.0), 100.0):.2f}%"
+    return f"{100 * part / whole:.2f}%"
 
 
 def _sample(name: str) -> Html:

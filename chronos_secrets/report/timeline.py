@@ -24,9 +24,9 @@ _LONGEST = 40  # characters of a label, at the narrowest width
 
 
 def figures(timeline: Any) -> list[Html]:
-    """The drawings of a timeline (review/page.py), each for some of its lanes."""
+    """The drawings of a timeline (review/page.py) that has any lanes, each for some of them."""
     lanes = timeline.lanes[:MOST_LANES]
-    size = -(-len(lanes) // -(-len(lanes) // _LANES)) if lanes else 1  # as many in each
+    size = -(-len(lanes) // -(-len(lanes) // _LANES))  # as many in each
     parts = [lanes[first : first + size] for first in range(0, len(lanes), size)]
     return [_figure(timeline, part, number, len(parts)) for number, part in enumerate(parts, 1)]
 
@@ -103,9 +103,7 @@ def _lane(timeline: Any, lane: Any, top: int) -> Html:
 
 def _band(timeline: Any, days: tuple[date, date], middle: int) -> Html:
     first, last = (_share(timeline, day) for day in days)
-    return tag(
-        "rect", cls="band", x=f"{first:.1f}%", y=str(middle - 3), width=f"{max(last - first, 0.5):.1f}%", height="6"
-    )
+    return tag("rect", cls="band", x=f"{first:.1f}%", y=str(middle - 3), width=f"{last - first:.1f}%", height="6")
 
 
 def _mark(timeline: Any, mark: Any, middle: int) -> Html:

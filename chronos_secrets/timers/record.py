@@ -44,7 +44,7 @@ def load(path: Path) -> Known:
         found = json.loads(path.read_bytes())
         installed = {str(host): _time(at) for host, at in found["installed"].items()}
         return Known(installed, {str(name): _run(row) for name, row in found["runs"].items()})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Known({}, {})
 
 
@@ -76,7 +76,6 @@ def note_installed(path: Path, host: str, at: datetime | None) -> None:
 def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """What is known, to be changed within the block: two timers may end in the same second."""
     try:
-        files.private_folder(path.parent)
         with files.lock(path.with_suffix(".lock"), wait=_LOCK_WAIT):
             known = {name: dict(held) for name, held in load(path)._asdict().items()}
             yield known

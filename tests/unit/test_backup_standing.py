@@ -222,3 +222,15 @@ FULL = timedelta(hours=26)
 def test_due_goes_by_what_was_last_seen_of_the_full_backup(seen, state):
     standing = backup_rows._standing(seen, FULL, NOW)
     assert standing.state is state
+
+
+def test_backups_whose_age_nobody_promised_have_no_row():
+    from chronos_secrets.inventory import load
+    from tests.support import chronos
+
+    inventory = load.read(chronos.INVENTORY)
+    assert inventory.pgbackrest is not None
+    assert [row.id for row in backup_rows.rows(inventory, None, NOW)] == ["backup.full"]
+    for promised in (None, Objectives(None, None, None, None)):
+        section = inventory.pgbackrest._replace(objectives=promised)
+        assert backup_rows.rows(inventory._replace(pgbackrest=section), None, NOW) == []

@@ -47,6 +47,11 @@ def test_a_day_fits_by_its_number_or_its_weekday_where_both_are_restricted():
     assert _next("0 0 */13 * fri", "2026-11-27T12:00-05:00") == "2027-01-01T00:00-05:00"
 
 
+def test_a_day_that_comes_once_in_decades_is_found():
+    assert _next("0 0 29 2 */7", "2032-03-01T00:00-05:00") == "2060-02-29T00:00-05:00"
+    assert _last("0 0 29 2 */7", "2060-02-28T00:00-05:00") == "2032-02-29T00:00-05:00"
+
+
 def test_a_time_that_is_skipped_fires_when_the_clocks_have_changed():
     assert _next("30 2 * * *", "2026-03-08T00:00-05:00") == "2026-03-08T03:00-04:00"
     assert _next("30 2 * * *", "2026-03-08T03:00-04:00") == "2026-03-09T02:30-04:00"
@@ -62,6 +67,13 @@ def test_a_time_that_comes_twice_fires_once():
 def test_what_is_due_every_hour_goes_by_the_clock_on_the_wall():
     assert _next("30 * * * *", "2026-11-01T01:30-04:00") == "2026-11-01T01:30-05:00"
     assert _next("30 * * * *", "2026-03-08T01:30-05:00") == "2026-03-08T03:30-04:00"
+
+
+def test_a_firing_is_found_on_the_day_before_and_after_where_the_clocks_go_back_over_midnight():
+    """One minute after midnight St. John's went back to 23:01 of the day before."""
+    zone = ZoneInfo("America/St_Johns")
+    assert _next("*/20 * * * *", "2006-10-29T00:00-02:30", zone) == "2006-10-28T23:20-03:30"
+    assert _last("*/20 * * * *", "2006-10-28T23:10-03:30", zone) == "2006-10-29T00:00-02:30"
 
 
 def test_a_moment_of_the_same_zone_is_compared_as_a_moment_and_not_by_its_clock():

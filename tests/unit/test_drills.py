@@ -154,3 +154,16 @@ def test_a_day_later_than_its_interval_a_drill_is_overdue():
     assert (row.standing.state, row.how) == ("overdue", "chronos-secrets backup drill")
     (row,) = review.rows(inventory, {}, date(2026, 11, 2))
     assert row.standing.state == "unknown"
+
+
+def test_drills_that_nobody_promised_or_that_a_task_runs_have_no_row_of_their_own():
+    from chronos_secrets.inventory import load
+    from tests.support import chronos
+
+    inventory = load.read(chronos.INVENTORY)
+    assert any(task.run[:2] == review.COMMAND for task in inventory.tasks.values() if task.run)
+    assert review.rows(inventory, {}, date(2026, 11, 2)) == []
+    assert inventory.pgbackrest is not None
+    for promised in (None, PROMISED._replace(drill=None)):
+        section = inventory.pgbackrest._replace(objectives=promised)
+        assert review.rows(inventory._replace(tasks={}, pgbackrest=section), {}, date(2026, 11, 2)) == []

@@ -165,6 +165,7 @@ def test_the_timeline_shows_a_year_back_and_a_year_ahead_with_all_that_is_known(
     assert (db.days("done"), db.days("due")) == ([date(2026, 6, 1)], [date(2026, 12, 1)])
     assert db.days("later") == [date(2027, 6, 1)]
     old = lane(told, "old")
+    assert old.days("done") == []  # longer ago
     assert old.days("expires") == [date(2026, 2, 3)]
     assert old.days("later") == [date(2027, 11, 22)]  # it is overdue: if it is done today
     assert not any(each.id == "nest" for each in told.timeline.lanes)
@@ -212,6 +213,9 @@ def test_each_drawing_is_named_and_described_and_has_its_days_in_a_table(tmp_pat
     for reference in re.findall(r'aria-(?:labelledby|describedby)="([^"]+)"', told):
         assert f'id="{reference}"' in told
     assert "2027-04-01" in Reader(told.partition("<details>")[2].partition("</details>")[0]).text
+    assert ">Jul 27<" in told
+    assert ">Oct 27<" not in told  # it would be cut off at the edge
+    assert "which come later" not in told
 
 
 def test_two_hundred_lanes_are_drawn_in_parts_that_fit_on_paper_and_the_rest_is_said(tmp_path):
@@ -243,11 +247,13 @@ def test_what_was_done_since_then_is_told_once_with_how_often_and_without_identi
         event("render", "env", NOW - timedelta(days=200)), event("render", "env", NOW - timedelta(days=3)),
         event("render", "env", NOW - timedelta(days=1)),
         *(event("rotate", "db", NOW, rotation="r1", phase=phase, old=identifier) for phase in ("created", "done")),
+        event("render", "note", datetime(2026, 9, 1, 3, tzinfo=UTC)),  # in Toronto it is the day before
+        event("done", "sweep", NOW, on="2026-11-21", note="to be filled"),
         event("done", "sweep", NOW, on="2026-11-22", note="the feeder <was> empty"),
     ]  # fmt: skip
     told = composed(inventory(tmp_path), facts(events=events), docs_review=date(2026, 9, 1))
     assert {(deed.what, deed.of): deed.times for deed in told.done} == {
-        ("render", "env"): 2, ("rotate", "db"): 1, ("done", "sweep"): 1,
+        ("render", "env"): 2, ("rotate", "db"): 1, ("done", "sweep"): 2,
     }  # fmt: skip
     text = report.page(told)
     assert identifier not in text
@@ -264,6 +270,22 @@ def test_backups_and_drills_are_shown_only_where_something_is_known_of_them(tmp_
     text = Reader(report.page(composed(found, facts(backups=[backup], drills=[drill()])))).text
     for words in ("20261122-110000F", "2 h", "A1 to now", "Restore drills", "10 min", "12 min 3 s", "4 tables counted"):
         assert words in text, words
+
+
+def test_a_damaged_backup_and_a_drill_that_broke_its_promise_say_so_and_the_newest_stands_first(tmp_path):
+    usual = page.BackupLine("repo1", "the-old-one", "full", NOW - timedelta(days=1), 1, ("A1", None), "", True)
+    damaged = usual._replace(label="the-new-one", stopped=NOW, is_good=False, state="it copied damaged pages")
+    drills = [drill(backup="the-old-one"), drill(at=NOW + timedelta(days=1), rpo=901.0, backup="the-new-one")]
+    made = report.page(composed(inventory(tmp_path), facts(backups=[usual, damaged], drills=drills)))
+    for title, good, bad in (
+        ("Backups", "good", "NOT GOOD it copied damaged pages"),
+        ("Restore drills", "kept 4 tables counted", "not kept 4 tables counted"),
+    ):
+        cells = Reader(made.partition(f'aria-label="{title}"')[2].partition("</table>")[0]).text
+        new, old = cells.split("the-new-one")[1].split("the-old-one")
+        assert bad in new
+        assert good in old
+        assert bad not in old
 
 
 def test_backups_stand_with_the_moment_at_which_they_were_seen_and_none_is_told_apart_from_not_looked(tmp_path):
@@ -311,6 +333,19 @@ def test_the_bars_of_a_drill_are_as_long_as_its_parts_took_and_end_where_the_nex
     assert made.count('class="objective"') == 2
 
 
+def test_a_hundred_drills_are_a_table_and_a_drawing_of_the_newest():
+    drills = [drill(at=NOW + timedelta(days=number)) for number in range(100)]
+    told = report.drill_page(drills, project="aviary", made=NOW, machine="here", zone=UTC)
+    assert told.count('role="rowheader"') == 100
+    drawn = re.findall(r'class="label"[^>]*>([0-9-]{10})', told)
+    assert drawn == [str((NOW + timedelta(days=number)).date()) for number in range(99, 75, -1)]
+
+
+def test_a_drill_that_took_no_time_at_all_is_drawn_too():
+    made = bars.figure([drill(fetch=0.0, replay=0.0, first_query=0.0, rto_objective=None)], UTC)
+    assert made.count('width="0.00%"') == 3
+
+
 def test_a_drill_that_restored_nothing_has_no_bar_and_says_so():
     made = bars.figure([drill(fetch=None, replay=None, first_query=None)], UTC)
     assert "nothing was restored, NOT as promised" in made
@@ -337,22 +372,22 @@ def test_the_drills_have_a_page_of_their_own():
 HOSTILE = "<script>alert(1)</script>'\"><b onclick=x>&amp;${title}$$"
 
 
-def _everywhere(found: page.Page) -> page.Page:
-    """The page with the hostile text in every text that it has."""
+def _everywhere(found: page.Page, text: str = HOSTILE) -> page.Page:
+    """The page with one text wherever it has any."""
     rows = tuple(
         row._replace(
-            title=HOSTILE, purpose=HOSTILE, entry=HOSTILE, owner=HOSTILE, how=HOSTILE,
-            standing=row.standing._replace(rule=HOSTILE, next=HOSTILE),
+            title=text, purpose=text, entry=text, owner=text, how=text,
+            standing=row.standing._replace(rule=text, next=text),
         )
         for row in found.rows
     )  # fmt: skip
-    lanes = tuple(each._replace(title=HOSTILE, rule=HOSTILE) for each in found.timeline.lanes)
+    lanes = tuple(each._replace(title=text, rule=text) for each in found.timeline.lanes)
     return found._replace(
-        project=HOSTILE, machine=HOSTILE, rows=rows, needed=rows, unknown=(HOSTILE,), groups=((HOSTILE, rows),),
-        timeline=found.timeline._replace(lanes=lanes), links=dict.fromkeys((row.id for row in rows), HOSTILE),
-        done=(page.Deed(HOSTILE, HOSTILE, 1, NOW, HOSTILE),), since=page.Since(TODAY, HOSTILE),
-        backups=(page.BackupLine(HOSTILE, HOSTILE, HOSTILE, NOW, 1, (HOSTILE, HOSTILE), HOSTILE, False),),
-        drills=(drill(backup=HOSTILE, words=HOSTILE),),
+        project=text, machine=text, rows=rows, needed=rows, unknown=(text,), groups=((text, rows),),
+        timeline=found.timeline._replace(lanes=lanes), links=dict.fromkeys((row.id for row in rows), text),
+        done=(page.Deed(text, text, 1, NOW, text),), since=page.Since(TODAY, text),
+        backups=(page.BackupLine(text, text, text, NOW, 1, (text, text), text, False),),
+        drills=(drill(backup=text, words=text),),
     )  # fmt: skip
 
 
@@ -369,12 +404,24 @@ def test_the_page_asks_nothing_of_the_network_and_runs_nothing(tmp_path):
     assert "default-src 'none'" in told
     assert "unsafe" not in told
     assert not re.search(r"<script|javascript:|\bon[a-z]+=|url\(|@import|<link|<img|\bsrc=| style=", told)
-    assert set(re.findall(r'href="([^#"][^"]*)"', told)) == {"https://tokens.example.org/new"}
+    link = 'href="https://tokens.example.org/new" rel="noopener noreferrer"'
+    assert set(re.findall(r'href="[^#"][^>]*', told)) == {link}
 
 
 @pytest.mark.parametrize(
     "address",
-    ["javascript:alert(1)", "JavaScript:alert(1)", "data:text/html,x", " https://x", "https://x y", "//x", "x"],
+    [
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "javascript://x/%0aalert(1)",
+        "data:text/html,x",
+        "ftp://x/y",
+        "file:///x",
+        " https://x",
+        "https://x y",
+        "//x",
+        "x",
+    ],
 )
 def test_an_address_that_is_not_of_the_web_is_no_link(tmp_path, address):
     told = composed(inventory(tmp_path))
@@ -388,6 +435,29 @@ def test_characters_that_hide_or_turn_the_writing_around_do_not_reach_the_page(t
     made = report.page(told._replace(rows=rows, needed=rows))
     assert not {"\u202e", "\u200f", "\x1b"} & set(made)
     assert "?DB?[2J? \U0001f600" in made
+
+
+def test_a_title_that_is_written_from_right_to_left_leaves_what_stands_beside_it_alone(tmp_path):
+    told = _everywhere(composed(inventory(tmp_path)), "\u05d0\u05d1\u05d2 (\u05d3)")
+    around = set(
+        re.findall(r"<(\w+)[^>]*>\u05d0\u05d1\u05d2 \(\u05d3\)</", report.page(told).partition("</header>")[0])
+    )
+    assert around == {"bdi"}
+    needs = report.page(told).partition('<ul class="needs"')[2].partition("</ul>")[0]
+    assert needs.count('<bdi class="name">\u05d0') == len(told.needed)
+
+
+def test_what_a_person_wrote_is_cut_wherever_it_stands_but_a_link_leads_to_the_whole_address(tmp_path):
+    long = "word" * 2500
+    found = _everywhere(composed(inventory(tmp_path)), long)
+    address = f"https://tokens.example.org/{long}"
+    made = report.page(found._replace(
+        machine="here", unknown=(), since=page.Since(TODAY, "a test"), backups=None, links={"old": address},
+        drills=tuple(each._replace(backup="b") for each in found.drills),
+        done=tuple(each._replace(what="render") for each in found.done),
+    ))  # fmt: skip
+    assert made.count(f'href="{address}"') == 1
+    assert long[:601] not in made.replace(f'href="{address}"', "")
 
 
 def test_a_title_of_ten_thousand_characters_is_cut(tmp_path):
@@ -434,8 +504,10 @@ def test_every_colour_stands_out_from_what_it_stands_on(scheme):
 def test_every_state_is_a_word_and_not_only_a_colour(tmp_path):
     told = composed(inventory(tmp_path))
     for state in State:
-        row = told.rows[0]._replace(standing=told.rows[0].standing._replace(state=state))
-        assert f">{state.value}</span>" in report.page(told._replace(needed=(row,)))
+        row = told.rows[0]._replace(standing=told.rows[0].standing._replace(state=state, due=TODAY))
+        made = report.page(told._replace(needed=(row,)))
+        assert f">{state.value}</span>" in made
+        assert "2026-11-22 (today)" in made
 
 
 def test_tables_name_their_columns_and_rows_and_headings_leave_no_step_out(tmp_path):

@@ -1,7 +1,7 @@
 """When timers fire, the texts of their files, and what is said of their runs."""
 
 import itertools
-import json
+import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from chronos_secrets.errors import InventoryInvalid
+from chronos_secrets.errors import Busy, InventoryInvalid, Refused
 from chronos_secrets.inventory import cron, firings, load
 from chronos_secrets.inventory.model import Inventory
 from chronos_secrets.review import timers as review
+from chronos_secrets.systems import files
 from chronos_secrets.timers import crontab, plans, record, texts
 from chronos_secrets.timers.plans import Here
 from chronos_secrets.timers.record import Run
@@ -64,11 +65,26 @@ def test_the_seeds_schedule_is_refused_with_the_reason_and_with_a_schedule_that_
     assert raised.value.hint == 'for example "0 5,17,23 * * *"'
 
 
+@pytest.mark.parametrize("zone", ["America/Toronto", "Asia/Kolkata, by: cron"])
+def test_a_zone_whose_clocks_change_is_no_matter_to_systemd_and_one_whose_do_not_is_none_to_cron(
+    tmp_path: Path, zone: str
+):
+    assert chronos(tmp_path, SCHEDULE, SCHEDULE.replace("UTC", zone)).pgbackrest
+
+
+@pytest.mark.parametrize("line", ["0 11 * * *", "*/15 * * * *"])
+def test_where_no_other_hour_is_left_words_say_what_to_choose(tmp_path: Path, line: str):
+    with pytest.raises(InventoryInvalid) as raised:
+        chronos(tmp_path, SCHEDULE, SCHEDULE.replace("0 5,17,23 * * *", line))
+    assert raised.value.hint == "choose another minute, as far off as the longest backup takes"
+
+
 def test_two_backups_that_meet_only_when_the_clocks_skip_an_hour_are_refused(tmp_path: Path):
     there = 'full: "30 2 * * *", diff: "0 3,17 * * *", timezone: America/Toronto, host: prod'
     with pytest.raises(InventoryInvalid, match="on 2025-03-09, when the clocks skip an hour"):
         chronos(tmp_path, SCHEDULE, there)
     assert chronos(tmp_path, SCHEDULE, there.replace("America/Toronto", "UTC"))
+    assert chronos(tmp_path, SCHEDULE, there.replace("0 3,17", "0 4,17"))  # skipped, but met by nothing
 
 
 @pytest.mark.parametrize(
@@ -156,7 +172,8 @@ def _next(line: str, zone: ZoneInfo, start: datetime, number: int) -> list[datet
 def test_backups_that_start_close_to_each_other_are_warned_of():
     said = review.near({"full": "0 11 * * *", "diff": "10 5,11 * * *"}, ZoneInfo("UTC"), NOW)
     assert said == "two of full, diff start within 10 minutes: the second one waits until the first one ends"
-    assert review.near({"full": "0 11 * * *", "diff": "0 5,17 * * *"}, ZoneInfo("UTC"), NOW) is None
+    for others in ({}, {"diff": "0 5,17 * * *"}, {"diff": "*/20 5 * * *"}):  # the last one is near itself alone
+        assert review.near({"full": "0 11 * * *", **others}, ZoneInfo("UTC"), NOW) is None
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -199,6 +216,25 @@ def test_a_command_with_spaces_and_percents_stays_one_in_a_unit_and_in_a_crontab
             )
 
 
+@given(st.lists(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])).filter(str.isprintable), min_size=1))
+def test_a_command_in_a_unit_is_read_back_word_for_word(words: list[str]):
+    """Of what stands in double quotes a shell takes a backslash as systemd does."""
+    assert shlex.split(texts.execution(words).removeprefix(":").replace("%%", "%")) == words
+
+
+@pytest.mark.parametrize(
+    "here",
+    [
+        HERE._replace(program=(*HERE.program, "--vault", "/home/me/a\nb.kdbx")),
+        HERE._replace(environment={"XDG_STATE_HOME": "/home/me/\x1b[2J"}),
+        HERE._replace(units="/home/\u202eme/units"),
+    ],
+)
+def test_a_path_that_no_line_of_a_unit_can_hold_is_found_wherever_it_stands(here: Here):
+    assert plans.fault(HERE) is None
+    assert plans.fault(here) == "a path with a character that cannot be printed"
+
+
 def test_the_container_of_the_database_is_entered_from_its_host_without_a_terminal(tmp_path: Path):
     plan = plans.backups(chronos(tmp_path), tmp_path)
     assert plan is not None
@@ -223,6 +259,8 @@ def test_a_file_is_ours_only_with_our_line_for_the_same_project(tmp_path: Path):
     for file in plan.files:
         assert texts.is_ours(file.text.encode(), "project-chronos")
         assert not texts.is_ours(file.text.encode(), "chronos")
+        assert not texts.is_ours(file.text.encode(), "project")
+        assert not texts.is_ours(b"a copy of\n\n" + file.text.encode(), "project-chronos")
     assert not texts.is_ours(b"# the operator's own\n", "project-chronos")
 
 
@@ -258,6 +296,8 @@ def test_marks_of_another_project_are_not_ours_and_half_a_mark_is_refused():
     assert crontab.ours(text, "aviary") is None
     with pytest.raises(crontab.Unbalanced):
         crontab.ours("\n".join(text.split("\n")[:-2]), "zoo")
+    with pytest.raises(crontab.Unbalanced):
+        crontab.ours("\n".join(reversed(text.split("\n"))), "zoo")
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -306,16 +346,50 @@ def test_what_is_remembered_of_runs_comes_back_and_rubbish_is_nothing(tmp_path: 
     record.note_installed(path, "local", INSTALLED)
     record.note_run(path, "due", _run(3, status=7, words="no"))
     assert record.load(path) == record.Known({"local": INSTALLED}, {"due": _run(3, status=7, words="no")})
+    record.note_installed(path, "far", None)
+    assert record.load(path).runs
     record.note_installed(path, "local", None)
     assert record.load(path) == record.Known({}, {})
-    for rubbish in ("", "[]", '{"installed": {}, "runs": {"due": {}}}', json.dumps({"installed": {"a": "2026-01-01"}})):
-        path.write_text(rubbish)
-        assert record.load(path) == record.Known({}, {})
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        "", "[]", '{"installed": {}, "runs": {"due": {}}}', '{"installed": {"a": "2026-01-01"}}', '{"installed": []}',
+        '{"installed": {"local": "2026-01-01T09:00:00"}, "runs": {}}',  # of which zone?
+        '{"installed": {}, "runs": {"due": {"begun": "2026-01-01T09:00:00", "ended": null}}}',
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_as_if_nothing_were_known_and_the_next_run_is_kept(tmp_path: Path, rubbish: str):
+    path = tmp_path / record.FILE
+    path.write_text(rubbish)
+    assert record.load(path) == record.Known({}, {})
+    record.note_run(path, "due", _run(3))
+    assert record.load(path) == record.Known({}, {"due": _run(3)})
+
+
+def test_a_run_that_ends_while_another_one_is_written_down_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(record, "_LOCK_WAIT", 0.0)
+    path = tmp_path / record.FILE
+    record.note_run(path, "due", _run(3))
+    before = path.read_bytes()
+    with files.lock(path.with_suffix(".lock"), wait=0), pytest.raises(Busy, match="another run is writing"):
+        record.note_run(path, "rotate", _run(3))
+    assert path.read_bytes() == before
+
+
+def test_a_state_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path):
+    (tmp_path / "state").touch()
+    with pytest.raises(Refused, match=r"timers\.json cannot be written: "):
+        record.note_run(tmp_path / "state" / record.FILE, "due", _run(3))
 
 
 def test_the_end_that_a_backups_script_leaves_is_read_and_rubbish_is_none():
     assert record.parse_end(b"1795255200 1795255230 50\n") == Run(
         datetime.fromtimestamp(1795255200, UTC), datetime.fromtimestamp(1795255230, UTC), 50
     )
-    for rubbish in (b"", b"1 2", b"1 2 x", b"1 99999999999999999999 0", b"\xff"):
+    for rubbish in (b"", b"1 2", b"1 2 x", b"1 999999999999999999 0", b"1 99999999999999999999 0", b"\xff"):
         assert record.parse_end(rubbish) is None
