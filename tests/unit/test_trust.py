@@ -332,7 +332,9 @@ def test_what_was_accepted_is_read_back_for_each_inventory_file(folder, tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 1}', b"\xff", pytest.param(b"[" * 100_000, id="deep")])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 1}', b"\xff", pytest.param(b"[" * 100_000, id="deep")]
+)
 def test_a_file_that_cannot_be_read_accepts_nothing_and_is_no_first_meeting(folder, tmp_path, content):  # fmt: skip
     path = tmp_path / "reach.json"
     path.write_bytes(content)
