@@ -166,15 +166,17 @@ def _database(session: Session) -> Mapping[str, Seen]:
     return {each.name: Seen(each.value, each.line or f"the database, set by {each.source}") for each in found.all}
 
 
-def _bucket_or_not(session: Session, *, unlock: bool, offline: bool) -> BucketFacts | Unknown:
+def _bucket_or_not(session: Session, *, unlock: bool, offline: bool) -> BucketFacts:
     """The vault says which account it is, so that it is opened; nobody types a password unless it was asked for."""
     if session.inventory.cloud is None:
-        return Unknown("the inventory has no section cloud", untried=True)
-    if offline:
-        return _not_asked(lambda: _bucket(session))
-    if not (unlock or session.password_given):
-        return Unknown("the bucket is asked with --unlock, since the vault names the account", untried=True)
-    return _asked(lambda: _bucket(session))
+        found: BucketFacts | Unknown = Unknown("the inventory has no section cloud", untried=True)
+    elif offline:
+        found = _not_asked(lambda: _bucket(session))
+    elif not (unlock or session.password_given):
+        found = Unknown("the bucket is asked with --unlock, since the vault names the account", untried=True)
+    else:
+        found = _asked(lambda: _bucket(session))
+    return BucketFacts(found, found, found, found) if isinstance(found, Unknown) else found
 
 
 def _bucket(session: Session) -> BucketFacts:
@@ -183,7 +185,9 @@ def _bucket(session: Session) -> BucketFacts:
 
     at = reach.reached(session)
     bucket = Inspected(at.clients, at.cloud.bucket.name, at.account)
-    return BucketFacts(bucket.versioning(), bucket.enabled_rules(), lock=bucket.locks(), replicates=bucket.replicates())
+    return BucketFacts(
+        _asked(bucket.versioning), _asked(bucket.enabled_rules), _asked(bucket.locks), _asked(bucket.replicates)
+    )
 
 
 # --- what a person or a program would run -----------------------------------------------------------------------------

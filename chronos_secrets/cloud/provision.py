@@ -144,7 +144,7 @@ def _plan_lifecycle(draft: Draft, subject: str, desired: Desired, bucket: Bucket
     before, wanted = found[0], wants.rules(desired)
     merged = difference.lifecycle(before.rules, wanted)
     smallest = wants.SMALLEST if wanted or not before.smallest else before.smallest
-    lines = (*merged.lines, *(difference.smallest(before.smallest) if wanted and before.rules else ()))
+    lines = (*merged.lines, *(difference.smallest(before.smallest) if wanted else ()))
     draft.kept += _kept_rules(subject, before, merged, writes=bool(lines))
 
     def put() -> None:

@@ -136,6 +136,7 @@ def test_a_hand_edit_is_shown_as_exactly_that_edit_and_undone(settled: Birdhouse
     ]
     assert settled.apply("--yes").status == 0
     assert settled.plan().status == 0
+    assert len(settled.iam.list_policy_versions(PolicyArn=settled.policy_arn)["Versions"]) == 3  # none had to go
 
 
 def test_an_edit_of_our_statement_is_shown_by_its_parts(settled: Birdhouse):
@@ -148,14 +149,18 @@ def test_an_edit_of_our_statement_is_shown_by_its_parts(settled: Birdhouse):
     assert change["lines"] == [f"+ ChronosSecretsTlsOnly: Resource: arn:aws:s3:::{settled.bucket}/*"]
 
 
-def test_a_policy_that_was_changed_five_times_can_still_be_put_right(settled: Birdhouse):
+def test_a_policy_that_was_changed_ten_times_is_put_right_in_place_of_its_oldest_version(settled: Birdhouse):
+    """IAM keeps five versions. The one that holds is the oldest here, and stays."""
     other = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]}
-    for _ in range(4):
-        settled.iam.create_policy_version(
-            PolicyArn=settled.policy_arn, PolicyDocument=json.dumps(other), SetAsDefault=True
-        )
+    iam, policy = settled.iam, {"PolicyArn": settled.policy_arn}
+    for number in range(2, 11):
+        if number > 5:
+            iam.delete_policy_version(**policy, VersionId=f"v{number - 5}")
+        iam.create_policy_version(**policy, PolicyDocument=json.dumps(other), SetAsDefault=number <= 6)
     assert settled.apply("--yes").status == 0
     assert settled.plan().status == 0
+    kept = [each["VersionId"] for each in iam.list_policy_versions(**policy)["Versions"]]
+    assert sorted(kept) == ["v10", "v11", "v6", "v8", "v9"]
 
 
 def test_the_drill_user_may_only_read(house: Birdhouse):
@@ -185,17 +190,29 @@ def test_what_others_made_is_shown_and_kept(settled: Birdhouse):
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
     ))  # fmt: skip
     settled.iam.attach_user_policy(UserName=settled.user, PolicyArn=settled.policy_arn)
+    settled.iam.create_group(GroupName=f"{settled.policy}-other")
+    settled.iam.add_user_to_group(GroupName=f"{settled.policy}-other", UserName=settled.user)
     shown = settled.plan().out
     assert "kept, not ours: bucket policy: Theirs" in shown
     assert "kept, not ours: lifecycle: theirs (Expiration.Days 9, Filter.Prefix logs/, Status Enabled)" in shown
     assert "kept, not ours: policy extra, inline" in shown
     assert "attached to the user" in shown
+    assert f"kept, not ours: group {settled.policy}-other" in shown
+    assert "of the same meaning" not in shown
     assert settled.apply("--yes").status == 0
     assert [each["Sid"] for each in settled.statements()] == ["Theirs", "ChronosSecretsTlsOnly"]
     assert len(settled.rules()) == 6
     assert settled.rules()["theirs"]["Expiration"] == {"Days": 9}
     assert settled.iam.list_user_policies(UserName=settled.user)["PolicyNames"] == ["extra"]
     assert settled.plan().status == 0
+
+
+def test_a_stronger_encryption_is_kept(settled: Birdhouse):
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}
+    settled.s3.put_bucket_encryption(Bucket=settled.bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    done = settled.plan()
+    assert done.status == 0
+    assert "encryption aws:kms: more than the inventory asks for" in done.out
 
 
 def test_rules_of_the_first_version_are_written_with_a_filter_since_s3_takes_no_mixture(house: Birdhouse):
@@ -206,6 +223,15 @@ def test_rules_of_the_first_version_are_written_with_a_filter_since_s3_takes_no_
     assert "Prefix" not in house.rules()["old"]
     assert house.rules()["old"]["Filter"] == {"Prefix": "logs/"}
     assert house.plan().status == 0
+
+
+def test_rules_of_the_first_version_that_stay_as_they_are_are_not_said_to_be_written(house: Birdhouse):
+    house.server.bucket(house.bucket)
+    house.edit("  lifecycle: {glacier_ir: 30 days, expire: 365 days, min_size: 1 B}\n", "")
+    house.put_rules([{"ID": "old", "Prefix": "logs/", "Status": "Enabled", "Expiration": {"Days": 9}}])
+    out = house.plan().out
+    assert "kept, not ours: lifecycle: old (" in out
+    assert "of the same meaning" not in out
 
 
 def test_without_a_lifecycle_our_rules_go_and_theirs_stay(settled: Birdhouse, proxy):
@@ -231,6 +257,31 @@ def test_a_group_with_strangers_gets_nothing(house: Birdhouse):
     assert house.iam.list_attached_group_policies(GroupName=house.policy)["AttachedPolicies"] == []
     (member,) = house.iam.get_group(GroupName=house.policy)["Users"]
     assert member["UserName"] == f"{house.user}-stranger"
+
+
+@pytest.mark.parametrize("how", ["attached", "inline"])
+def test_a_group_with_rights_of_its_own_gets_no_user(house: Birdhouse, how: str):
+    rights = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    house.iam.create_group(GroupName=house.policy)
+    name = f"{house.policy}-more"
+    if how == "inline":
+        house.iam.put_group_policy(GroupName=house.policy, PolicyName=name, PolicyDocument=rights)
+    else:
+        arn = house.iam.create_policy(PolicyName=name, PolicyDocument=rights)["Policy"]["Arn"]
+        house.iam.attach_group_policy(GroupName=house.policy, PolicyArn=arn)
+    done = house.apply("--yes")
+    assert done.status == 1
+    assert f"has the policy {name}: nothing is added to it" in done.out
+    assert house.iam.get_group(GroupName=house.policy)["Users"] == []
+
+
+def test_strangers_in_the_group_are_nobody_s_affair_until_something_is_to_be_added_to_it(settled: Birdhouse):
+    settled.iam.create_user(UserName=f"{settled.user}-stranger")
+    settled.iam.add_user_to_group(GroupName=settled.policy, UserName=f"{settled.user}-stranger")
+    assert settled.plan().status == 0
+    settled.iam.detach_group_policy(GroupName=settled.policy, PolicyArn=settled.policy_arn)
+    assert settled.apply("--yes").status == 1
+    assert settled.iam.list_attached_group_policies(GroupName=settled.policy)["AttachedPolicies"] == []
 
 
 # --- the life of data -------------------------------------------------------------------------------------------------
@@ -270,6 +321,16 @@ def test_versioning_is_not_suspended_by_a_script(filled: Birdhouse):
     assert "versioning would be suspended" in done.out
     assert "1 object, 5 B" in done.out
     assert filled.s3.get_bucket_versioning(Bucket=filled.bucket)["Status"] == "Enabled"
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_versioning_that_nobody_wants_and_that_never_was_is_not_suspended(house: Birdhouse, new: bool):
+    house.edit(f"bucket: {{name: {house.bucket}}}", f"bucket: {{name: {house.bucket}, versioning: false}}")
+    if not new:
+        house.server.bucket(house.bucket)
+    planned = house.planned()
+    assert "versioning" not in [each["setting"] for each in planned["changes"]]
+    assert "versioning" not in [each["what"] for each in planned["limits"]]
 
 
 def test_what_may_not_be_counted_is_planned_and_said_and_not_changed(filled: Birdhouse):
@@ -342,12 +403,26 @@ def test_a_setting_that_may_not_be_looked_at_is_said_and_the_others_are_planned_
     assert house.changes() == ["lifecycle"]
 
 
-def test_a_bucket_in_another_region_is_left_alone(house: Birdhouse):
+@pytest.fixture
+def elsewhere(house: Birdhouse) -> Birdhouse:
+    """The bucket is in another region than the inventory says."""
     there = boto3.client(
         "s3", "eu-central-1", endpoint_url=house.server.url,
         aws_access_key_id=house.server.admin.id, aws_secret_access_key=house.server.admin.secret,
     )  # fmt: skip
     there.create_bucket(Bucket=house.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return house
+
+
+def test_the_region_of_a_server_that_only_this_machine_s_settings_name_is_its_own_affair(elsewhere: Birdhouse):
+    assert "versioning" in elsewhere.changes()
+    assert elsewhere.apply("--yes").status == 0
+    assert elsewhere.plan().status == 0
+
+
+def test_a_bucket_in_another_region_is_left_alone(elsewhere: Birdhouse, monkeypatch):
+    house = elsewhere
+    house.at_amazon(monkeypatch)
     done = house.plan()
     assert done.status == 1
     assert "it is in eu-central-1, not in ca-central-1" in done.out
@@ -355,6 +430,24 @@ def test_a_bucket_in_another_region_is_left_alone(house: Birdhouse):
     assert house.apply("--yes").status == 1
     assert house.s3.get_bucket_versioning(Bucket=house.bucket).get("Status") is None
     assert house.changes() == []  # the user is made
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "ca-central-1"])
+def test_a_bucket_is_private_from_its_first_moment_in_the_region_of_the_inventory(
+    house: Birdhouse, proxy, monkeypatch, region: str
+):
+    house.edit("region: ca-central-1", f"region: {region}")
+    house.at_amazon(monkeypatch, proxy.url)
+    owned: list[str | None] = []
+
+    def note(call):
+        if call.operation == "PutObject":
+            owned.append(call.headers.get("x-amz-object-ownership"))
+
+    proxy.script = note
+    assert house.apply("--yes").status == 0
+    assert owned[0] == "BucketOwnerEnforced"
+    assert house.plan().status == 0
 
 
 def test_every_request_names_the_account_that_must_own_the_bucket(house: Birdhouse, proxy):

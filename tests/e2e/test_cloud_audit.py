@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from chronos_secrets.cli.session import Session
-from chronos_secrets.cloud import controls
+from chronos_secrets.cloud import controls, inspection
+from chronos_secrets.cloud.inspection import Subject
 from chronos_secrets.cloud.policy import RULES
+from chronos_secrets.cloud.posture import REFUSED, Unknown
+from chronos_secrets.secret import Secret
+from chronos_secrets.systems.aws import clients
 from tests.support import faults
 from tests.support.birdhouse import Birdhouse
 from tests.support.commands import Done
@@ -158,12 +162,22 @@ def test_the_policies_of_the_user_itself_and_of_its_groups_are_all_linted(settle
         GroupName=settled.policy, PolicyName="of-the-group",
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anything]}),
     )  # fmt: skip
+    for name, action in ((settled.policy, "sts:AssumeRole"), (f"{settled.policy}-more", "iam:PassRole")):
+        document = {"Version": "2012-10-17", "Statement": [{**anything, "Action": action}]}
+        arn = f"arn:aws:iam::{settled.server.account}:policy/{name}"
+        if name == settled.policy:  # which the group has
+            settled.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+        else:
+            settled.iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))
+            settled.iam.attach_user_policy(UserName=settled.user, PolicyArn=arn)
     found = settled.controls()
+    assert f"{settled.policy}, statement 1: sts:AssumeRole" in found["policy-beyond-s3"]["why"]
+    assert f"{settled.policy}-more, statement 1: iam:PassRole" in found["policy-beyond-s3"]["why"]
     assert "by-hand, statement 1: s3:DeleteObjectVersion" in found["policy-deletes-versions"]["why"]
     assert "of-the-group" in found["policy-wildcard"]["why"]
     assert found["IAM.1"]["result"] == "FAIL"
     assert "iam:PutUserPolicy" in found["iam_policy_allows_privilege_escalation"]["why"]
-    assert found["IAM.2"]["why"] == "the user itself has by-hand (inline)"
+    assert found["IAM.2"]["why"] == f"the user itself has {settled.policy}-more (attached), by-hand (inline)"
     assert f"mends {settled.policy}" in found["policy-wildcard"]["todo"]
 
 
@@ -190,8 +204,9 @@ def test_a_statement_for_another_account_is_seen(settled: Audited):
     assert "999988887777" not in out
 
 
-def test_an_acl_that_lets_anybody_in_is_seen(house: Audited):
-    house.s3.put_bucket_acl(Bucket=house.bucket, ACL="public-read")
+@pytest.mark.parametrize("acl", ["public-read", "authenticated-read"])  # that is anybody with an account of AWS
+def test_an_acl_that_lets_anybody_in_is_seen(house: Audited, acl: str):
+    house.s3.put_bucket_acl(Bucket=house.bucket, ACL=acl)
     assert "S3.2" in house.failed()
 
 
@@ -251,6 +266,15 @@ def test_an_expired_session_ends_it_before_anything_is_asked(settled: Audited, p
     assert {each.operation for each in proxy.asked} == {"GetCallerIdentity"}
 
 
+def test_a_session_that_ends_meanwhile_ends_the_audit(settled: Audited, proxy):
+    settled.at(proxy.url)
+    proxy.add(faults.EXPIRED, "GET ?lifecycle", times=99)
+    done = settled.audit()
+    assert done.status == 7
+    assert "--profile admin" in done.err
+    assert done.out == ""
+
+
 # --- what the user's own key may do -----------------------------------------------------------------------------------
 
 
@@ -279,6 +303,15 @@ def test_a_key_that_is_not_honoured_tries_nothing_more(settled: Audited):
     assert {each["result"] for name, each in found.items() if name.startswith("may-")} == {"UNKNOWN"}
 
 
+def test_a_key_of_which_nothing_can_be_asked_leaves_the_rest_of_the_audit(settled: Audited, proxy):
+    settled.at(proxy.url)
+    (own,) = settled.server.keys(settled.user)
+    proxy.add(faults.Answer(400, "ValidationError"), "GetCallerIdentity", key=own)
+    found = settled.controls()
+    assert {each["result"] for name, each in found.items() if name.startswith("may-")} == {"UNKNOWN"}
+    assert found["S3.14"]["result"] == "PASS"
+
+
 def test_without_a_key_in_the_inventory_nothing_is_tried(tmp_path: Path, server):
     house = Audited(tmp_path, server)
     assert house.apply("--yes").status == 0
@@ -292,6 +325,23 @@ def test_rights_outside_of_the_bucket_are_found_by_trying(settled: Audited):
     settled.server.bucket(f"other-{settled.bucket}")
     settled.write_policy({"Effect": "Allow", "Action": actions, "Resource": "*"})
     assert {"may-not-see-buckets", "may-not-read-others", "may-not-iam", "may-not-ec2"} <= settled.failed()
+
+
+@pytest.mark.parametrize(("amazon", "found"), [(True, REFUSED), (False, None)])
+def test_where_ec2_is_refused_to_the_administrator_too_its_no_counts_at_amazon_only(
+    house: Audited, server, amazon: bool, found: str | None
+):
+    """Amazon has EC2 for sure; another server may refuse it because it has none."""
+    limited = f"limited-{house.bucket}"
+    house.iam.create_user(UserName=limited)
+    admin, user = (
+        clients.of_key(Secret(key.id), Secret(key.secret), clients.Place(server.region, server.url))
+        for key in (server.key(limited), server.key(house.user))
+    )
+    subject = Subject(house.bucket, house.user, (), server.account, "aws", amazon)
+    tried = {each.id: each.outcome for each in inspection.trials(admin, user, subject)}
+    assert (None if isinstance(tried["may-not-ec2"], Unknown) else tried["may-not-ec2"]) == found
+    assert tried["may-not-read-others"] == Unknown("AWS S3 does not allow s3:ListAllMyBuckets")
 
 
 def test_on_seaweedfs_which_has_no_public_access_block_the_user_of_apply_may_do_what_it_must_and_nothing_else(

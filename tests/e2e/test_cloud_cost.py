@@ -1,10 +1,12 @@
 """`cloud cost` on moto, which has storage classes; on SeaweedFS, whose sizes are real, below."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from chronos_secrets.cli.session import Session
 from chronos_secrets.systems.aws import clients, listing
 from tests.support import faults
 from tests.support.birdhouse import Birdhouse
@@ -126,11 +128,20 @@ def test_what_replaced_a_version_is_known_across_pages(house: Counted):
     assert [each.since for each in found if each.current] == [each.written for each in found if each.current]
 
 
-def test_requests_come_from_the_inventory(house: Counted):
+@pytest.mark.parametrize(
+    ("diff", "runs"),
+    [
+        ("0 5,17,23 * * *", 30 * 4),
+        ("1-59 * * * *", 30 * (1 + 24 * 59)),  # it was counted run by run, which took minutes
+        ("0 5 1 * *", 30 + 1),
+    ],
+)
+def test_requests_come_from_the_inventory(house: Counted, diff: str, runs: int, monkeypatch):
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: datetime(2026, 7, 15, 12, tzinfo=UTC)))
     house.edit("destinations:\n", f"destinations:\n{CONFIG}")
-    house.inventory.write_text(house.inventory.read_text() + PGBACKREST)
+    house.inventory.write_text(house.inventory.read_text() + PGBACKREST.replace("0 5,17,23 * * *", diff))
     lines = {each["what"].split(":")[0]: each["quantity"] for each in house.reckoned()["lines"]}
-    assert lines == {"PUT": 8640, "LIST": 8640, "GET": 8640, "LIST and GET of backups": 20 * 120}
+    assert lines == {"PUT": 8640, "LIST": 8640, "GET": 8640, "LIST and GET of backups": 20 * runs}
 
 
 def test_a_region_without_prices_is_reckoned_with_another_s_and_said(house: Counted):

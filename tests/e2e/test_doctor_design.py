@@ -12,7 +12,7 @@ import pytest
 from chronos_secrets.cli import design
 from chronos_secrets.errors import TargetFailed
 from chronos_secrets.systems.hosts import Local
-from tests.support import seeded
+from tests.support import faults, seeded
 from tests.support.backup_hosts import Backed, Way
 from tests.support.birdhouse import Birdhouse
 from tests.support.commands import Done, accept, in_process
@@ -163,6 +163,35 @@ def test_crontabs_that_cannot_be_read_are_not_taken_for_empty(tmp_path: Path, mo
         design.jobs(Local(), str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("path", "is_read"),
+    [
+        ("restore.sh", True),
+        ("Makefile", True),
+        ("docs/1/2/3/runbook.md", True),
+        ("docs/1/2/3/4/runbook.md", False),
+        ("restore.txt", False),
+        (".git/restore.sh", False),
+        ("node_modules/restore.sh", False),
+    ],
+)
+def test_scripts_and_runbooks_are_read_where_people_keep_them(path: str, is_read: bool, tmp_path: Path):
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("```\npgbackrest --stanza=birds restore\n```\n")
+    (tmp_path / "gone.sh").symlink_to("nowhere")
+    assert [each.where for each in design.scripts(tmp_path)] == ([f"{path}:2"] if is_read else [])
+
+
+def test_a_file_as_large_as_no_script_is_not_read_and_too_many_files_end_the_search(tmp_path: Path, monkeypatch):
+    for name, size in (("small.sh", 2**20), ("large.sh", 2**20 + 1)):
+        (tmp_path / name).write_text("pgbackrest check\n".ljust(size, "#"))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "last.sh").write_text("pgbackrest check")
+    for most, read in ((3, ["small.sh:1", "sub/last.sh:1"]), (2, ["small.sh:1"])):
+        monkeypatch.setattr(design, "_MOST", most)  # thousands, which would take seconds to write
+        assert [each.where for each in design.scripts(tmp_path)] == read
+
+
 # --- a database that is really backed up ------------------------------------------------------------------------------
 
 
@@ -250,6 +279,28 @@ def test_the_bucket_as_it_is_is_judged_beside_what_the_inventory_wants(house: Bi
     assert [each["where"] for each in found["archive-class"]["evidence"]] == [bucket]
     assert [each["where"] for each in found["versions-for-ever"]["evidence"]] == [bucket]
     assert found["no-versions"]["result"] == "PASS"
+
+
+@cloud
+@pytest.mark.parametrize(
+    ("setting", "right", "unknown", "failing_by_the_rest"),
+    [
+        ("versioning", "s3:GetBucketVersioning", {"no-versions", "versions-for-ever"}, {"archive-class"}),
+        ("lifecycle", "s3:GetLifecycleConfiguration", {"archive-class", "versions-for-ever"}, {"no-versions"}),
+    ],
+)
+def test_one_right_that_is_missing_keeps_nothing_else_of_the_bucket_from_being_judged(
+    house: Birdhouse, setting: str, right: str, unknown: set[str], failing_by_the_rest: set[str]
+):
+    house.s3.put_bucket_versioning(Bucket=house.bucket, VersioningConfiguration={"Status": "Suspended"})
+    with faults.between(house.server) as proxy:
+        house.at(proxy.url)
+        proxy.add(faults.FORBIDDEN, f"GET ?{setting}")
+        done = in_process("doctor", "design", "--json", "--password-file", house.password_file, folder=house.folder)
+    found = traps(done)
+    assert {found[name]["result"] for name in unknown} == {"UNKNOWN"}
+    assert {found[name]["said"] for name in unknown} == {f"AWS S3 does not allow {right}"}
+    assert failing_by_the_rest <= failing(done)
 
 
 @cloud

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.clouds import Cloud
@@ -54,6 +55,12 @@ class Birdhouse(Aviary):
         config.parent.mkdir(parents=True, exist_ok=True)
         bundle = f'ca_bundle = "{self.server.certificate}"\n' if self.server.certificate else ""
         config.write_text(f'[aviary]\naws_endpoint = "{url}"\n{bundle}')
+
+    def at_amazon(self, patch: pytest.MonkeyPatch, url: str = "") -> None:
+        """AWS is asked at Amazon's own addresses from now on, in place of which the AWS tools' own variable names the
+        server, or another URL."""
+        (self.home / ".config" / "chronos-secrets" / "config.toml").unlink()
+        patch.setenv("AWS_ENDPOINT_URL", url or self.server.url)
 
     def plan(self, *words: str) -> Done:
         return self.run("cloud", "plan", *words, "--password-file", self.password_file)

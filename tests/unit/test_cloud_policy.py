@@ -48,7 +48,9 @@ def test_a_policy_for_the_whole_bucket_is_too_wide_and_nothing_else():
         (allow("s3:GetObjec?"), "policy-wildcard", "action s3:GetObjec?"),
         (allow("s3:GetObject", on="*"), "policy-wildcard", "resource *"),
         (allow(allowed_but=("iam:*",)), "policy-wildcard", "all but what it names"),
+        (allow("s3:GetObject", on=(), resources_but=(BELOW,)), "policy-wildcard", "all but what it names"),
         (allow("s3:DeleteObjectVersion"), "policy-deletes-versions", "s3:DeleteObjectVersion"),
+        (allow("s3:BypassGovernanceRetention"), "policy-deletes-versions", "s3:BypassGovernanceRetention"),
         (allow("s3:deleteobject*"), "policy-deletes-versions", "s3:DeleteObjectVersion"),
         (allow("*", on="*"), "policy-deletes-versions", "s3:DeleteObjectVersion"),
         (allow(allowed_but=("s3:GetObject",)), "policy-deletes-versions", "s3:DeleteObjectVersion"),
@@ -106,6 +108,7 @@ def test_tls_is_asked_for_by_the_bucket_or_by_each_statement():
         {"Resource": f"{BUCKET}/*"},
         {"Resource": BUCKET},
         {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {"Condition": {"StringNotEquals": {"aws:SecureTransport": "false"}}},
         {"Condition": {"Bool": {"aws:SecureTransport": "false"}, "StringEquals": {"aws:PrincipalTag/x": "y"}}},
     ],
 )
@@ -118,11 +121,57 @@ def test_a_bucket_s_policy_that_leaves_a_way_without_tls_does_not_count(change: 
     assert not refuses_without_tls(parse({"Statement": [{**whole, **change}]}), BUCKET)
 
 
-def test_what_leads_to_more_rights_is_named():
-    statements = parse({"Statement": [{"Effect": "Allow", "Action": "iam:Put*", "Resource": "*"}]})
-    assert policy.escalations(statements) == ["iam:PutUserPolicy", "iam:PutGroupPolicy", "iam:PutRolePolicy"]
-    assert not policy.is_admin(statements)
-    assert policy.escalations([Statement("Deny", ("*",), ("*",))]) == []
+def test_a_condition_that_counts_if_the_key_is_there_refuses_without_tls_too():
+    document = desired.tls_statement(Desired("birds", "ca-central-1", True, True, True, None, ()))
+    condition = {"BoolIfExists": {"aws:SecureTransport": ["false"]}}
+    assert refuses_without_tls(parse({"Statement": {**document, "Condition": condition}}), BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("action", "named"),
+    [
+        ("iam:Put*", "iam:PutUserPolicy iam:PutGroupPolicy iam:PutRolePolicy"),
+        ("iam:attach*", "iam:AttachUserPolicy iam:AttachGroupPolicy iam:AttachRolePolicy"),
+        ("iam:Add*", "iam:AddUserToGroup"),
+        ("iam:*PolicyVersion", "iam:CreatePolicyVersion iam:SetDefaultPolicyVersion"),
+        ("iam:CreateAccessKe?", "iam:CreateAccessKey"),
+        ("iam:*LoginProfile", "iam:CreateLoginProfile iam:UpdateLoginProfile"),
+        ("iam:Update*Policy", "iam:UpdateAssumeRolePolicy"),
+        ("iam:PassRole", "iam:PassRole"),
+        ("sts:*", "sts:AssumeRole"),
+        ("iam:Get*", ""),
+    ],
+)
+def test_what_leads_to_more_rights_is_named(action: str, named: str):
+    statements = parse({"Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
+    assert policy.escalations(statements) == named.split()
+    assert policy.escalations([Statement("Deny", (action,), ("*",))]) == []
+
+
+def test_what_is_allowed_by_naming_the_rest_is_found():
+    """NotAction allows all but what it names, and its case does not count, either."""
+    row = {"Effect": "Allow", "NotAction": ["IAM:*", "s3:DeleteObjectVersion"], "NotResource": f"{BUCKET}/x"}
+    statements = parse({"Statement": row})
+    assert policy.escalations(statements) == ["sts:AssumeRole"]
+    assert found(*statements)["policy-deletes-versions"] == ["p, statement 1: s3:BypassGovernanceRetention"]
+    rest = parse({"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": f"{BUCKET}/x"}})
+    assert "policy-wildcard" in found(*rest)
+
+
+@pytest.mark.parametrize(
+    ("effect", "action", "resource", "admin"),
+    [
+        ("Allow", "*", "*", True),
+        ("Deny", "*", "*", False),
+        ("Allow", "*", BELOW, False),
+        ("Allow", "iam:Put*", "*", False),
+    ],
+)
+def test_only_who_may_do_everything_to_everything_is_an_administrator(
+    effect: str, action: str, resource: str, admin: bool
+):
+    rows = {"Effect": effect, "Action": action, "Resource": resource}
+    assert policy.is_admin(parse({"Statement": rows})) is admin
 
 
 def test_a_pattern_of_iam_knows_no_other_signs_than_star_and_question_mark():

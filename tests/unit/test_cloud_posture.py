@@ -25,8 +25,10 @@ from chronos_secrets.cloud.posture import (
     tried,
     unneeded,
 )
+from chronos_secrets.errors import TargetFailed
 from chronos_secrets.systems.aws import clients
 from chronos_secrets.systems.aws.posture import Inspected
+from chronos_secrets.systems.aws.refusals import Forbidden, Unanswered
 from tests.support.clouds import policy
 
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
@@ -176,6 +178,21 @@ def test_only_a_failure_is_accepted_by_any_id_until_the_end_of_its_day():
 def test_a_policy_of_the_bucket_that_is_none_is_not_known(monkeypatch):
     found = inspection._fact(lambda: parse("[]"), Subject("b", "u", (), ACCOUNT, "aws", True))
     assert isinstance(found, Unknown)
+
+
+@pytest.mark.parametrize(
+    ("error", "amazon", "untried"),
+    [(TargetFailed, False, True), (TargetFailed, True, False), (Forbidden, False, False), (Unanswered, False, False)],
+)
+def test_only_another_server_than_amazon_s_may_know_nothing_of_what_is_asked(
+    error: type[TargetFailed], amazon: bool, untried: bool
+):
+    def ask() -> None:
+        raise error("it answered 501")
+
+    found = inspection._fact(ask, Subject("b", "u", (), ACCOUNT, "aws", amazon))
+    assert isinstance(found, Unknown)
+    assert found.untried is untried
 
 
 def test_the_block_of_the_account_is_asked_of_moto_in_this_process(monkeypatch, tmp_path):

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chronos_secrets.cloud import provision, steps
+from chronos_secrets.cloud import desired, provision, steps
+from chronos_secrets.cloud.desired import Desired, Document, Lifecycle
 from chronos_secrets.cloud.difference import Limit
 from chronos_secrets.cloud.provision import Older
 from chronos_secrets.cloud.steps import Plan, Step, Unknown
 from chronos_secrets.errors import TargetFailed
 from chronos_secrets.report import cloud as report
+from chronos_secrets.systems.aws.bucket import Bucket
 from chronos_secrets.systems.aws.listing import Version
 from chronos_secrets.systems.aws.refusals import Forbidden, SignInNeeded
 
@@ -59,6 +61,45 @@ def test_nothing_more_is_asked_once_the_session_has_ended():
     made = (step("a", fails=SignInNeeded("ended")), Step("user", "b", ("+",), asking("b")))
     assert states(plan(*made)) == ["failed", "failed"]
     assert asked == []
+
+
+class Answered(Bucket):
+    """A bucket whose answers are known before: moto knows no other TransitionDefaultMinimumObjectSize than AWS's own."""
+
+    def __init__(self, **answers: dict[str, object]) -> None:
+        self.answers, self.written = answers, dict[str, dict[str, object]]()
+
+    def _read(self, operation: str, *_: object) -> dict[str, object]:
+        return self.answers.get(operation, {})
+
+    def _write(self, operation: str, _: object, **setting: object) -> None:
+        self.written[operation] = setting
+
+
+THEIRS: Document = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 9}}
+OURS: Document = {**THEIRS, "ID": "chronos-secrets-expire"}
+NEVER = Lifecycle(None, None, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("there", "lifecycle", "written"),
+    [
+        ([THEIRS, OURS], None, "varies_by_storage_class"),
+        ([THEIRS, OURS], NEVER, "all_storage_classes_128K"),
+        ([THEIRS, *desired.rules(Desired("birds", "us-east-1", True, True, False, NEVER, ()))], NEVER,
+         "all_storage_classes_128K"),
+        ([THEIRS], None, None),
+    ],
+)  # fmt: skip
+def test_what_s3_does_not_move_by_itself_is_ours_to_say_where_a_lifecycle_is(
+    there: list[Document], lifecycle: Lifecycle | None, written: str | None
+):
+    told = {"Rules": there, "TransitionDefaultMinimumObjectSize": "varies_by_storage_class"}
+    bucket = Answered(GetBucketLifecycleConfiguration=told)
+    found = provision.plan(Desired("birds", "us-east-1", True, True, False, lifecycle, ()), bucket, None)  # type: ignore[arg-type]
+    assert all(each.is_good for each in steps.apply(found, lambda _: None))
+    put = bucket.written.get("PutBucketLifecycleConfiguration", {})
+    assert put.get("TransitionDefaultMinimumObjectSize") == written
 
 
 def version(days: float, *, current: bool = False, marker: bool = False, size: int = 10) -> Version:

@@ -10,7 +10,7 @@ from chronos_secrets.cloud import posture
 from chronos_secrets.cloud.posture import Unknown
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.model import Inventory
-from chronos_secrets.review.design import commands, facts, judging
+from chronos_secrets.review.design import commands, facts, judging, retention
 from chronos_secrets.review.design.facts import Bind, BucketFacts, Facts, Seen
 from tests.support import seeded
 
@@ -150,6 +150,9 @@ INTO: list[tuple[str, Change]] = [
     ("schedule-collision", crontab(f"0 11 * * * {BACKUP}")),
     ("schedule-collision", crontab(f"@hourly {BACKUP}")),
     ("schedule-collision", crontab(f"7 3 * * * {BACKUP}", f"*/7 3 * * * {BACKUP}")),
+    ("schedule-collision", both(  # at half past two on the day on which the clocks skip that hour
+        inventory('{full: "0 11 * * *"', '{timezone: America/Toronto, full: "30 2 * * *"'),
+        crontab(f"0 3 * * * {BACKUP}"))),
     ("rpo-archive-timeout", database(archive_timeout="0")),
     ("rpo-archive-timeout", database(archive_timeout="901")),
     ("rpo-archive-timeout", inventory("archive_timeout: 5 minutes", "archive_timeout: 16 minutes")),
@@ -162,7 +165,9 @@ INTO: list[tuple[str, Change]] = [
     ("config-faults", configured(CONFIG.replace("repo1-retention-full", "repo1-retention-ful"))),
     ("config-faults", configured(CONFIG.replace("[chronos]", "[ chronos ]"))),
     ("config-mode", configured(CONFIG, mode=0o644)),
+    ("config-mode", inventory("/etc/pgbackrest/pgbackrest.conf\n", '/etc/pgbackrest/pgbackrest.conf\n    mode: "0640"\n')),
     ("single-file-mount", lambda found: found._replace(binds=(Bind(seeded.MOUNTED, "/etc/pgbackrest/pgbackrest.conf"),))),
+    ("single-file-mount", lambda found: found._replace(binds=(Bind("/etc/pgbackrest/pgbackrest.conf", "/x.conf"),))),
     ("cipher-one-place", inventory(", paper: true", "")),
     ("cipher-one-place", inventory(
         ", paper: true", "", "  copies:\n", f"  copies:\n{DRIVE.replace('}}', '}, needs: [backup-cipher]}')}")),
@@ -170,6 +175,7 @@ INTO: list[tuple[str, Change]] = [
     ("repo-unencrypted", inventory("cipher: aes-256-cbc", "cipher: none")),
     ("cron-unheard", crontab("7 3 * * * root pgbackrest --stanza=chronos --type=incr backup >> /var/log/x 2>&1")),
     ("status-trusted", shell("pgbackrest --stanza=chronos verify && rm -r /old")),
+    ("status-trusted", shell("pgbackrest --stanza=chronos info || mail -s failed root")),
     ("nobody-looks", inventory(", run: [backup, check]", "")),
     ("restore-immediate", shell(f"{ONE_OFF} --type=immediate --target-action=promote restore")),
     ("restore-immediate", shell(f"{ONE_OFF} restore --type immediate --target-action promote")),
@@ -182,6 +188,10 @@ INTO: list[tuple[str, Change]] = [
     ("no-objectives", inventory("{rpo: 15 minutes, rto: 1 hour}", "{rpo: 15 minutes}")),
     ("archive-class", rules(moved(1, "GLACIER"))),
     ("lifecycle-deletes-backups", rules({"Expiration": {"Days": 90}})),
+    ("lifecycle-deletes-backups", both(  # weekly full ones, as only cron says
+        inventory('  schedule: {full: "0 11 * * *", diff: "0 5,17,23 * * *", host: prod}\n', ""),
+        crontab(f"0 11 * * 0 {BACKUP.replace('incr', 'full')}", f"0 5 * * * {BACKUP}"),
+        rules({"Expiration": {"Days": 400}}))),
     ("lifecycle-expires-repository", lifecycle("{expire: 365 days}")),
     ("lifecycle-idle", lifecycle("{glacier_ir: 61 days}")),
     ("minimum-duration", lifecycle("{glacier_ir: 30 days}")),
@@ -191,8 +201,10 @@ INTO: list[tuple[str, Change]] = [
     ("delete-markers", rules(without="DeleteMarker")),
     ("incomplete-uploads", lifecycle("{incomplete_uploads: never}")),
     ("no-versions", rules(versioning="Suspended")),
+    ("no-versions", inventory("tls_only: false", "tls_only: false, versioning: false")),
     ("single-repository", lambda found: found._replace(bucket=BucketFacts("Enabled", RULES, lock=False, replicates=False))),
     ("drill-with-writing-key", inventory("{config: reading, path: /var/tmp/drill}", "{path: /var/tmp/drill}")),
+    ("drill-with-writing-key", inventory("  drill_user: {name: reader, policy: reading, prefixes: [var/lib/pgbackrest/]}\n", "")),
     ("diff-for-rpo", inventory("\n  archive_timeout: 5 minutes", "")),
 ]  # fmt: skip
 
@@ -211,25 +223,51 @@ def test_every_trap_has_a_design_that_is_in_it():
 NOT_INTO: list[tuple[str, Change]] = [
     ("schedule-collision", crontab(f"7 3 * * * {BACKUP}", f"0 11 * * * {BACKUP.replace('backup', 'check')}")),
     ("schedule-collision", crontab(f"# 0 11 * * * {BACKUP}")),
+    ("schedule-collision", both(
+        inventory('{full: "0 11 * * *"', '{timezone: UTC, full: "30 2 * * *"'), crontab(f"0 3 * * * {BACKUP}"))),
     ("rpo-archive-timeout", database(archive_timeout="900")),
     ("archiving-off", database(archive_mode="always")),
+    ("diff-for-rpo", inventory(
+        "\n  archive_timeout: 5 minutes", "", 'full: "0 11 * * *", diff: "0 5,17,23 * * *"', 'full: "0 5,11 * * *"')),
     ("retention-diff-counts-fulls", inventory("retention_full: 60}", "retention_full: 60, retention_diff: 240}")),
+    ("retention-diff-counts-fulls", inventory(
+        "retention_full: 60}", "retention_full: 60, retention_diff: 60}", ', diff: "0 5,17,23 * * *"', "")),
+    ("retention-diff-counts-fulls", configured(CONFIG.replace("full=4", "full=60\nrepo1-retention-diff=some"))),
     ("backup-history", both(
         lifecycle("{expire: 365 days}"), configured(CONFIG.replace("repo1-retention-history=365\n", "")))),
+    ("backup-history", both(
+        inventory("{noncurrent: 30 days}", "{expire: 365 days, noncurrent: never}",
+                  "tls_only: false", "tls_only: false, versioning: false"),
+        configured(CONFIG.replace("repo1-retention-history=365\n", "")))),
+    ("pg-host", both(
+        inventory("postgres: {host: prod-db", "postgres: {host: prod"), configured(CONFIG + "pg1-host=db.birds\n"))),
     ("config-faults", configured(CONFIG + "# pg1-hots=x\n")),
     ("cipher-one-place", inventory(", paper: true", "", "  copies:\n", f"  copies:\n{DRIVE}")),
+    ("cipher-one-place", inventory(
+        ", paper: true", "", "  copies:\n", "  copies:\n    away: {kind: rclone, remote: 'away:vault', needs: []}\n")),
     ("cron-unheard", crontab(f"7 3 * * * {BACKUP}")),
+    ("nobody-looks", inventory("run: [backup, check]", "run: [backup, status]")),
     ("status-trusted", shell("pgbackrest --stanza=chronos check && echo fine; pgbackrest info | jq .")),
     ("restore-immediate", shell(f"{ONE_OFF} restore; pgbackrest --type=immediate help restored")),
     ("exec-into-stopped", shell("docker exec db pgbackrest --stanza=chronos info")),
-    ("pitr-timezone", shell(f'{ONE_OFF} --type=time --target="2025-11-27 19:15:00-05" --target-action=promote restore')),
+    ("exec-into-stopped", shell(f"{ONE_OFF} restore")),
+    ("exec-into-stopped", inventory(
+        ", service: {host: prod, compose: /srv/db, name: db, volume: v}", "", "stanza: chronos\n  host: prod-db",
+        "stanza: chronos\n  host: prod")),
+    *(("pitr-timezone", shell(f'{ONE_OFF} --type=time --target="2025-11-27 19:15:00{zone}" restore'))
+      for zone in ("-05", "+05:30", "Z", " UTC")),
+    ("pitr-timezone", shell(f"{ONE_OFF} --type=xid --target=4711 restore")),
+    ("pitr-pauses", shell(f'{ONE_OFF} --type=time --target="2025-11-27 19:15:00Z" --target-action=shutdown restore')),
     ("pitr-pauses", shell(f"{ONE_OFF} restore")),
     ("drill-archives", shell("pgbackrest --stanza=chronos --pg1-path=/var/tmp/drill --archive-mode=off restore")),
     ("drill-archives", shell("pgbackrest --stanza=chronos --pg1-path=/var/lib/postgresql/data/ restore")),
+    ("never-proved", inventory(", run: [backup, drill]", "", "rto: 1 hour}", "rto: 1 hour, drill: 1 month}")),
     ("archive-class", rules(moved(1, "GLACIER_IR"))),
     ("lifecycle-deletes-backups", rules({"Expiration": {"Days": 91}})),
     ("minimum-duration", lifecycle("{glacier_ir: 61 days}")),
     ("small-objects", rules(moved(61, "GLACIER_IR", 358400))),
+    ("small-objects", rules({**moved(61, "GLACIER_IR"), "Filter": {"ObjectSizeGreaterThan": 358400}})),
+    ("delete-markers", rules(without="DeleteMarker", versioning="Suspended")),
     ("versions-for-ever", inventory(
         "{noncurrent: 30 days}", "{noncurrent: never}", "tls_only: false", "tls_only: false, versioning: false")),
     ("single-repository", lambda found: found._replace(
@@ -252,14 +290,54 @@ def test_a_design_beside_a_trap_is_not_in_it(trap: str, change: Change, tmp_path
 NOT_ASKED = Unknown("nobody was asked", untried=True)
 
 
-@pytest.mark.parametrize("name", ["config", "jobs", "database", "bucket", "binds"])
+def without(name: str) -> Change:
+    """A fact is not known: one of all, or one of the bucket."""
+    whole, _, part = name.partition(".")
+    if not part:
+        return lambda found: found._replace(**{whole: NOT_ASKED})  # type: ignore[arg-type]
+    return lambda found: found._replace(bucket=found.bucket._replace(**{part: NOT_ASKED}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["config", "jobs", "database", "binds", "bucket.versioning", "bucket.rules"])
 def test_what_could_not_be_asked_is_never_a_pass(name: str, tmp_path: Path):
-    found = states(design(tmp_path)._replace(**{name: NOT_ASKED}))
+    found = states(without(name)(design(tmp_path)))
     rely = {trap.id for trap in judging.TRAPS if name in trap.needs}
     assert rely
-    unknown = {each for each, state in found.items() if state == posture.UNKNOWN}
-    # a second repository or a locked bucket is enough, and the bucket is locked
-    assert unknown == rely - ({"single-repository"} if name == "bucket" else set())
+    assert {each for each, state in found.items() if state == posture.UNKNOWN} == rely
+
+
+@pytest.mark.parametrize(
+    ("names", "state"),
+    [
+        (["bucket.replicates"], posture.UNKNOWN),  # though the bucket is locked, which would be enough
+        (["bucket.lock", "bucket.replicates"], posture.FAIL),
+    ],
+)
+def test_a_bucket_of_which_no_copy_is_known_is_the_only_one(names: list[str], state: str, tmp_path: Path):
+    found = states(both(*map(without, names))(design(tmp_path)))
+    assert {name for name, each in found.items() if each != posture.PASS} == {"single-repository"}
+    assert found["single-repository"] == state
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "failing_by_the_rest"),
+    [
+        ("bucket.rules", rules(versioning="Suspended"), {"no-versions"}),
+        ("bucket.versioning", rules(moved(1, "GLACIER")), {"archive-class"}),
+    ],
+)
+def test_one_fact_of_the_bucket_that_is_not_known_leaves_the_others(
+    name: str, change: Change, failing_by_the_rest: set[str], tmp_path: Path
+):
+    assert failing(without(name)(change(design(tmp_path)))) >= failing_by_the_rest
+
+
+def test_who_may_not_be_asked_weighs_more_than_who_was_not_asked(tmp_path):
+    found = without("bucket.rules")(design(tmp_path))
+    refused = found._replace(bucket=found.bucket._replace(versioning=Unknown("no right to look")))
+    for facts_, untried in ((found, True), (refused, False)):
+        told = {each.trap.id: each.finding for each in judging.judge(facts_, TODAY)}["versions-for-ever"]
+        assert (told.state, told.untried) == (posture.UNKNOWN, untried)
 
 
 def test_what_speaks_for_a_trap_counts_though_the_rest_is_not_known(tmp_path):
@@ -348,6 +426,11 @@ def test_every_trap_is_explained_and_the_document_has_no_other():
     assert rows == {f"| `{trap.id}` | {trap.severity} | {trap.title}: {trap.why} |" for trap in judging.TRAPS}
 
 
+def test_the_past_that_is_sure_to_be_there_goes_by_the_shortest_pause_between_full_backups():
+    assert retention.days_between([0, 7, 31]) == 7
+    assert retention.days_between([3]) == 366
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -384,10 +467,28 @@ def test_in_a_runbook_only_what_is_to_be_pasted_counts():
 
 
 @pytest.mark.parametrize(
-    "line", ["", "SHELL=/bin/sh", "0 99 x * * root pgbackrest backup", "MAILTO=pgbackrest backup", "0 5 * * pgbackrest"]
+    "line",
+    [
+        "",
+        "0 5 * * xyz root pgbackrest backup",
+        "5/ * * * * root pgbackrest backup",
+        "SHELL=/bin/sh",
+        "0 99 * * * root pgbackrest backup",
+        "MAILTO=pgbackrest backup",
+        "0 5 * * pgbackrest",
+    ],
 )
 def test_what_is_no_line_of_cron_is_passed_over(line):
     assert commands.in_crontab("x", line) == []
+
+
+def test_a_line_that_goes_on_after_the_end_of_its_file_is_read():
+    assert [each.command for each in commands.in_text("a.sh", "pgbackrest \\\n check \\")] == ["check"]
+
+
+def test_a_percent_sign_is_escaped_in_a_crontab():
+    (job,) = commands.in_crontab("x", r'0 5 * * * root pgbackrest --annotation="on=\%d" backup')
+    assert job.call.options == {"annotation": "on=%d"}
 
 
 def test_a_command_of_the_inventory_may_be_one_for_a_shell():

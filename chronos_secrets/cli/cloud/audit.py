@@ -65,7 +65,7 @@ def _subject(session: Session, at: Reached) -> Subject:
         prefixes=cloud.user.prefixes,
         account=at.account,
         partition=partition(cloud.region),
-        amazon=session.settings.aws_endpoint.value is None,
+        amazon=reach.is_amazon(session),
     )
 
 

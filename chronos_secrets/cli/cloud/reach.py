@@ -60,6 +60,11 @@ def reached(session: Session) -> Reached:
     return Reached(cloud, asker, account)
 
 
+def is_amazon(session: Session) -> bool:
+    """Whether Amazon is asked: neither the inventory nor this machine's settings name another address."""
+    return session.settings.aws_endpoint.value is None
+
+
 @contextlib.contextmanager
 def named(cloud: Cloud) -> Iterator[None]:
     """For the block, whoever says that the bucket is not there, or not for us, says which one."""
@@ -90,7 +95,7 @@ def wanted(session: Session) -> Desired:
     found = Desired(
         cloud.bucket.name,
         cloud.region,
-        amazon=cloud.api is None,
+        amazon=is_amazon(session),
         versioning=cloud.bucket.versioning,
         tls_only=cloud.bucket.tls_only,
         lifecycle=desired.Lifecycle(*cloud.lifecycle) if cloud.lifecycle else None,

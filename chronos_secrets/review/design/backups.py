@@ -55,7 +55,7 @@ def _too_late(facts: Facts) -> Iterator[Evidence]:
     elif rpo and timeout > rpo:
         yield said("pgbackrest.archive_timeout", f"is {_shown(timeout)}{promised}")
     live = known(facts.database, {}).get("archive_timeout")
-    if live is None or not live.value.isdigit():
+    if live is None:
         return
     seconds = timedelta(seconds=int(live.value))
     if not seconds or (rpo and seconds > rpo):

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from chronos_secrets.inventory import cron
+from chronos_secrets.inventory.fields import Cron
 from chronos_secrets.pgbackrest.options import COMMANDS, resolve
 
 _ENDS = frozenset(";&|()")
@@ -86,10 +86,9 @@ def _split(line: str) -> tuple[str, str]:
         return "", ""
     fields = " ".join(matched[1].split())
     try:
-        cron.parse(fields)
-    except (ValueError, IndexError, KeyError):
+        return Cron().convert(fields), matched[2]
+    except ValueError:  # cron knows no such time, and starts nothing then
         return "", ""
-    return fields, matched[2]
 
 
 def _calls(where: str, words: Sequence[str]) -> Iterator[Call]:
@@ -141,8 +140,7 @@ def _joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         first = first or number
         parts += line.rstrip().removesuffix("\\")
         if not line.rstrip().endswith("\\"):
-            if not parts.lstrip().startswith("#"):
-                yield first, parts
+            yield first, parts
             first, parts = 0, ""
     if parts:
         yield first, parts

@@ -46,10 +46,10 @@ class Seen(NamedTuple):
 class BucketFacts(NamedTuple):
     """What the bucket is. `rules` are all of its lifecycle that are enabled, in the words of S3."""
 
-    versioning: str | None
-    rules: tuple[Document, ...]
-    lock: bool
-    replicates: bool
+    versioning: str | Unknown | None
+    rules: tuple[Document, ...] | Unknown
+    lock: bool | Unknown
+    replicates: bool | Unknown
 
 
 class Bind(NamedTuple):
@@ -71,7 +71,7 @@ class Facts(NamedTuple):
     config: Config | Unknown
     jobs: tuple[Job, ...] | Unknown
     database: Mapping[str, Seen] | Unknown
-    bucket: BucketFacts | Unknown
+    bucket: BucketFacts
     binds: tuple[Bind, ...] | Unknown
 
     @property
@@ -97,7 +97,7 @@ def config(text: str, name: str, *, stanza: str, mode: int | None) -> Config:
         key, equals, value = (part.strip() for part in line.partition("="))
         if line.strip().startswith("["):
             section = line.strip()[1:-1].strip()
-        elif equals and not key.startswith("#") and (found := resolve(key)) is not None:
+        elif equals and (found := resolve(key)) is not None:
             kept = "" if found[1].secret else value
             options.append(Option(section, found[0], kept, f"{name}:{number}"))
     return Config(name, tuple(options), tuple(lint.lint(text, stanza=stanza)), mode)

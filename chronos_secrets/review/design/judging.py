@@ -1,5 +1,6 @@
 """The table of all traps, judged from facts, with what the inventory accepts. Pure."""
 
+import operator
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -39,7 +40,7 @@ def _finding(trap: Trap, evidence: Sequence[Evidence], facts: Facts) -> Finding:
     found = Finding(trap.id, (), trap.title, posture.PASS)
     if evidence:
         return found._replace(state=posture.FAIL, why=trap.why, todo=trap.change)
-    missing = [fact for name in trap.needs if isinstance(fact := getattr(facts, name), Unknown)]
+    missing = [fact for name in trap.needs if isinstance(fact := operator.attrgetter(name)(facts), Unknown)]
     if not missing:
         return found
     why = "; ".join(dict.fromkeys(each.why for each in missing))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chronos_secrets.cloud import desired
+from chronos_secrets.cloud.posture import Unknown
 from chronos_secrets.inventory.model import Cloud
-from chronos_secrets.review.design.facts import BucketFacts, Document, Facts, known
+from chronos_secrets.review.design.facts import Document, Facts, known
 from chronos_secrets.review.design.retention import days_between, fulls, kept_days
 from chronos_secrets.review.design.trap import NOTE, RISKY, WRONG, Evidence, Trap, said
 
@@ -20,7 +21,8 @@ _LIFECYCLE = "cloud.lifecycle"
 
 
 class Limits(NamedTuple):
-    """What a lifecycle does, in days; empty and None for what it does not. `smallest` is the least size that moves."""
+    """What a lifecycle does, in days; empty and None for what it does not. `smallest` is the least size that moves;
+    `versioning` is False also where it is not known."""
 
     where: str
     versioning: bool
@@ -35,9 +37,12 @@ class Limits(NamedTuple):
 def _limits(facts: Facts) -> Iterator[Limits]:
     if facts.inventory.cloud is not None:
         yield _wanted(facts.inventory.cloud)
-    bucket = known(facts.bucket, None)
-    if bucket is not None and facts.inventory.cloud is not None:
-        yield _live(f"the bucket {facts.inventory.cloud.bucket.name}", bucket)
+        if not isinstance(facts.bucket.rules, Unknown):
+            yield _live(_named(facts.inventory.cloud), facts.bucket.versioning, facts.bucket.rules)
+
+
+def _named(cloud: Cloud) -> str:
+    return f"the bucket {cloud.bucket.name}"
 
 
 def _wanted(cloud: Cloud) -> Limits:
@@ -52,14 +57,14 @@ def _wanted(cloud: Cloud) -> Limits:
     )  # fmt: skip
 
 
-def _live(where: str, bucket: BucketFacts) -> Limits:
-    moving = [(each, rule) for rule in bucket.rules for each in _rows(rule, "Transitions")]
-    expires = [_part(rule, "Expiration") for rule in bucket.rules]
-    noncurrent = [_days(_part(rule, "NoncurrentVersionExpiration"), "NoncurrentDays") for rule in bucket.rules]
-    uploads = [_days(_part(rule, "AbortIncompleteMultipartUpload"), "DaysAfterInitiation") for rule in bucket.rules]
+def _live(where: str, versioning: str | Unknown | None, rules: tuple[Document, ...]) -> Limits:
+    moving = [(each, rule) for rule in rules for each in _rows(rule, "Transitions")]
+    expires = [_part(rule, "Expiration") for rule in rules]
+    noncurrent = [_days(_part(rule, "NoncurrentVersionExpiration"), "NoncurrentDays") for rule in rules]
+    uploads = [_days(_part(rule, "AbortIncompleteMultipartUpload"), "DaysAfterInitiation") for rule in rules]
     sizes = [_size(rule) for _, rule in moving]
     return Limits(
-        where, bucket.versioning == "Enabled",
+        where, versioning == "Enabled",
         {str(each.get("StorageClass")): _days(each, "Days") or 0 for each, _ in moving},
         _least([_days(each, "Days") for each in expires]), _least(noncurrent),
         markers=any(each.get("ExpiredObjectDeleteMarker") is True for each in expires),
@@ -173,9 +178,11 @@ def _uploads(facts: Facts) -> Iterator[Evidence]:
 
 
 def _no_versions(facts: Facts) -> Iterator[Evidence]:
-    for each in _limits(facts):
-        if not each.versioning:
-            yield Evidence(each.where, "versioning is off")
+    cloud = facts.inventory.cloud
+    if cloud and not cloud.bucket.versioning:
+        yield said("cloud.bucket.versioning", "is false")
+    if cloud and known(facts.bucket.versioning, "Enabled") != "Enabled":
+        yield Evidence(_named(cloud), "versioning is off")
 
 
 # --- one place --------------------------------------------------------------------------------------------------------
@@ -183,9 +190,9 @@ def _no_versions(facts: Facts) -> Iterator[Evidence]:
 
 def _single(facts: Facts) -> Iterator[Evidence]:
     """The inventory knows one repository; another one may be in the configuration, or the bucket be copied."""
-    config, bucket = known(facts.config, None), known(facts.bucket, None)
+    config, bucket = known(facts.config, None), facts.bucket
     second = config is not None and any(each.name.startswith("repo2-") for each in config.options)
-    if second or (bucket is not None and (bucket.lock or bucket.replicates)):
+    if second or known(bucket.lock, False) or known(bucket.replicates, False):
         return
     cloud = facts.inventory.cloud
     where = f"the bucket {cloud.bucket.name}" if cloud else facts.backups.repo.path
@@ -205,64 +212,64 @@ TRAPS = (
         "archive-class", WRONG, "a live repository moves to storage that cannot be read at once",
         "objects in Deep Archive have to be restored for hours first; pgBackRest cannot, and restore and verify end "
         "with 39",
-        f"deep_archive: never below lifecycle:, {_APPLY}", _cold, ("bucket",),
+        f"deep_archive: never below lifecycle:, {_APPLY}", _cold, ("bucket.rules",),
     ),
     Trap(
         "lifecycle-deletes-backups", WRONG, "the bucket deletes what pgBackRest still needs",
         "a backup with missing files cannot be restored, and only verify says so",
         f"expire: more days than the repository keeps, and {desired.MARGIN} for nobody noticing, {_APPLY}",
-        _against_retention, ("bucket",),
+        _against_retention, ("bucket.rules",),
     ),
     Trap(
         "lifecycle-expires-repository", NOTE, "the bucket deletes by age what pgBackRest alone should delete",
         "while backups run, nothing gets that old; when they have stopped for so long, the last backups go, and "
         "archive.info with them",
         f"expire: never below lifecycle:, {_APPLY}: pgBackRest expires, and noncurrent: ends it",
-        _expires, ("bucket",),
+        _expires, ("bucket.rules",),
     ),
     Trap(
         "lifecycle-idle", NOTE, "a move to colder storage never happens",
         "pgBackRest expires its backups before they are that old: the rule saves nothing, and bites only when backups "
         "have stopped",
-        f"glacier_ir: never below lifecycle:, {_APPLY}; or a longer retention_full", _idle, ("bucket",),
+        f"glacier_ir: never below lifecycle:, {_APPLY}; or a longer retention_full", _idle, ("bucket.rules",),
     ),
     Trap(
         "minimum-duration", NOTE, "colder storage is charged for longer than it is used",
         "S3 charges at least 90 days of Glacier Instant Retrieval, and 180 days of Deep Archive",
-        f"glacier_ir: never below lifecycle:, {_APPLY}", _early, ("bucket",),
+        f"glacier_ir: never below lifecycle:, {_APPLY}", _early, ("bucket.rules",),
     ),
     Trap(
         "small-objects", NOTE, "small objects are moved at a loss",
         "each move is charged by the object: below about 350 KiB it costs more than it saves, and below 128 KiB S3 "
         "does not move by itself",
-        f"min_size: 512 KiB below lifecycle:, {_APPLY}", _small, ("bucket",),
+        f"min_size: 512 KiB below lifecycle:, {_APPLY}", _small, ("bucket.rules",),
     ),
     Trap(
         "versions-for-ever", WRONG, "versioning without an end of noncurrent versions deletes nothing",
         "each delete of pgBackRest and each expiration only puts a marker over an object: all is stored, and charged, "
         "for ever",
-        f"noncurrent: 30 days below lifecycle:, {_APPLY}", _noncurrent, ("bucket",),
+        f"noncurrent: 30 days below lifecycle:, {_APPLY}", _noncurrent, ("bucket.versioning", "bucket.rules"),
     ),
     Trap(
         "delete-markers", NOTE, "delete markers stay when nothing is left below them",
         "listing the repository passes over each of them, and they only become more",
-        f"lifecycle: {{noncurrent: 30 days}} below cloud:, {_APPLY}", _markers, ("bucket",),
+        f"lifecycle: {{noncurrent: 30 days}} below cloud:, {_APPLY}", _markers, ("bucket.versioning", "bucket.rules"),
     ),
     Trap(
         "incomplete-uploads", NOTE, "parts of uploads that were cut off stay for ever",
         "no listing shows them, and they are charged",
-        f"incomplete_uploads: 7 days below lifecycle:, {_APPLY}", _uploads, ("bucket",),
+        f"incomplete_uploads: 7 days below lifecycle:, {_APPLY}", _uploads, ("bucket.rules",),
     ),
     Trap(
         "no-versions", RISKY, "the bucket keeps no old versions",
         "whoever has the key of the backups can delete them all; versions outlive it, because it may not delete those",
-        f"versioning: true below bucket:, {_APPLY}", _no_versions, ("bucket",),
+        f"versioning: true below bucket:, {_APPLY}", _no_versions, ("bucket.versioning",),
     ),
     Trap(
         "single-repository", RISKY, "all backups are in one repository of one account",
         "who administers the account, or a mistake of theirs, can end all of them at once",
         "repo2-... in another account or at another provider, in a template of your own; or Object Lock",
-        _single, ("config", "bucket"),
+        _single, ("config", "bucket.lock", "bucket.replicates"),
     ),
     Trap(
         "drill-with-writing-key", RISKY, "drills use the key that backups are written with",

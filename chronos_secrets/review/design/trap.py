@@ -22,7 +22,8 @@ Judge = Callable[[Facts], Iterator[Evidence]]
 class Trap(NamedTuple):
     """One trap. `judge` gives the evidence that the design is in it, none where nothing known speaks for that.
 
-    `needs` are the names of the facts without which it cannot be ruled out; `change` is a line to write or a command.
+    `needs` are the names of the facts (bucket.rules, say) without which it cannot be ruled out; `change` is a line to
+    write or a command.
     """
 
     id: str

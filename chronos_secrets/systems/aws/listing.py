@@ -51,6 +51,6 @@ def _place(item: tuple[dict[str, Any], bool]) -> tuple[str, bool, float]:
 
 def _version(shown: dict[str, Any], newer: Version | None, *, marker: bool) -> Version:
     written, current = shown["LastModified"], bool(shown["IsLatest"])
-    since = newer.written if newer is not None and newer.key == shown["Key"] and not current else written
+    since = newer.written if newer is not None and newer.key == shown["Key"] else written
     size, storage = int(shown.get("Size") or 0), str(shown.get("StorageClass") or "STANDARD")
     return Version(str(shown["Key"]), size, storage, current, marker, written, since)

@@ -91,7 +91,7 @@ class Users:
         arn = self._arn + name
         found = self._all("list_policy_versions", "Versions", PolicyArn=arn)
         spare = [each["VersionId"] for each in found if not each.get("IsDefaultVersion")]
-        if len(found) >= _MOST_VERSIONS and spare:
+        if len(found) >= _MOST_VERSIONS:
             oldest = min(spare, key=lambda version: int(version.removeprefix("v")))
             with self._admin.translated("iam", "DeletePolicyVersion") as iam:
                 iam.delete_policy_version(PolicyArn=arn, VersionId=oldest)
