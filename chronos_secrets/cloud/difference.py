@@ -115,7 +115,7 @@ def described(rule: Document) -> str:
 
 def older(rules: Iterable[Document]) -> bool:
     """Whether rules are written as in the first version of lifecycles."""
-    return any("Filter" not in each for each in rules)
+    return any("Filter" not in each and "Prefix" in each for each in rules)
 
 
 def smallest(told: str) -> tuple[str, ...]:
