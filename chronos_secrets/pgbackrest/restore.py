@@ -46,7 +46,7 @@ line mark "$(cat -- "$work/mark" 2>/dev/null)"
 [ -e "$work/data/PG_VERSION" ] || [ -e "$work/data/backup.manifest" ] && line resumable y
 last=$(ls -td -- "$real/postmaster.opts" "$real.before-restore-"*/postmaster.opts 2>/dev/null | head -n 1)
 [ -z "$last" ] || line opts "$(cat -- "$last")"
-ps -ef 2>/dev/null | grep -F -e "--pg1-path=$work/data" | grep -q -v grep && line busy y
+{ unset COLUMNS; ps -ef 2>/dev/null; } | grep -F -e "--pg1-path=$work/data" | grep -q -v grep && line busy y
 exit 0
 """
 _MARK = """\
@@ -63,7 +63,7 @@ if [ -d "$work/data" ]; then
         rmdir -- "$real" 2>/dev/null || mv -- "$real" "$aside" || exit 1
     fi
     rmdir -- "$real" 2>/dev/null
-    [ ! -e "$real" ] || { echo "$real and $aside are both there" >&2; exit 2; }
+    [ ! -e "$real" ] || { echo "$aside is there already" >&2; exit 2; }
     mv -- "$work/data" "$real" || exit 1
 fi
 { sync "$(dirname -- "$real")" 2>/dev/null || sync; }

@@ -66,7 +66,7 @@ running() {
       named "$(tr '\\0' '\\n' <"$file" 2>/dev/null | head -n 1)" "${pid%/cmdline}"
     done
   else
-    ps -A -o pid= -o args= | while read -r pid name rest; do
+    { unset COLUMNS; ps -A -o pid= -o args=; } | while read -r pid name rest; do
       case $rest in *"$folder"*) named "$name" "$pid" ;; esac
     done
   fi

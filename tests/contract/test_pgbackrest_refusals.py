@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chronos_secrets.errors import Exit
+from chronos_secrets.errors import Exit, TargetFailed
 from chronos_secrets.pgbackrest import verifying
 from chronos_secrets.pgbackrest.runner import AtWork, PgBackRestFailed, Runner
+from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Local
 from tests.support.backup_hosts import Machine, here
 from tests.support.backups import STANZA
@@ -108,3 +109,21 @@ def test_what_an_option_is_there_is_told_wherever_it_was_set(world: Machine, mon
 def test_a_file_of_the_repository_is_read_in_clear_text(world: Machine):
     assert {each.name for each in _runner(world).repo_ls(f"archive/{STANZA}")} >= {"archive.info"}
     assert b"[db:history]" in _runner(world).repo_get(f"archive/{STANZA}/archive.info")
+
+
+def test_a_statement_that_fails_is_a_failure_whatever_the_accounts_own_psqlrc_says(
+    world: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    own = world.config.parent / "psqlrc"
+    world.write(own, "\\set ON_ERROR_STOP 0\n\\pset format aligned\n")
+    monkeypatch.setenv("PSQLRC", str(own))
+    port, socket = world.database.port, str(world.database.folder)
+    server = Server(Local(), account="postgres", role="admin", database="birds", port=port, socket=socket)
+    try:
+        assert server.ask("SELECT 1, NULL") == [["1", ""]]
+        with pytest.raises(TargetFailed, match="division by zero"):
+            server.ask("SELECT 1/0", "SELECT 1")
+        with pytest.raises(TargetFailed, match='relation "pg_class; SELECT" does not exist'):
+            server.count("pg_class; SELECT")
+    finally:
+        own.unlink()

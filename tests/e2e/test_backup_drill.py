@@ -122,6 +122,8 @@ def test_a_kept_moment_of_low_priority_holds_exactly_what_was_committed_before_i
         assert {row.number for row in rows if row.known < target} <= found
         assert not {row.number for row in rows if row.sent > target} & found
     assert restored("SHOW archive_mode") == [(b"off",)]
+    own = (folder / "data" / "postgresql.auto.conf").read_text()
+    assert "archive_mode = 'off'" in own, "whoever starts it by hand starts a server that archives nothing"
     assert restored("SHOW listen_addresses") == [(b"",)]
     assert str(folder) in project.drill("--clean").out
     assert list(project.ground.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -289,6 +290,12 @@ def test_doctor_sees_who_may_read_the_configuration(keeper: Keeper):
         assert done.status == 1
         assert "can be used by others: mode 0644" in " ".join(done.out.split())
         assert f"fix: chmod 600 {world.config}" in done.out
+        if os.geteuid() == 0:
+            world.config.chmod(0o600)
+            shutil.chown(world.config, "root")
+            assert f"{world.config} belongs to root, not to postgres" in " ".join(
+                keeper.run("doctor", "backups").out.split()
+            )
         world.config.unlink()
         assert "fix: chronos-secrets render pgbackrest" in keeper.run("doctor", "backups").out
     finally:

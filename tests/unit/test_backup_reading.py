@@ -84,6 +84,10 @@ def test_a_backup_that_needs_a_missing_segment_is_lost_as_a_whole():
     (gap,) = archive.gaps(_segments(_name(1, 2), _name(1, 4)), backups, {})
     lost = archive.loss(gap, backups)
     assert (lost.until, lost.broken) == (None, (backups[0].label,))
+    of_another = _backup(_name(1, 9), _name(1, 9), minutes=50, database=2)
+    begun_in_the_gap = _backup(_name(1, 3), _name(1, 4), minutes=40)
+    assert archive.loss(gap, [*backups, of_another]) == lost
+    assert archive.loss(gap, [*backups, begun_in_the_gap]).until is None
     assert "until a new full backup is made; not restorable at all: label-02" in report.loss(gap, lost, UTC)
 
 
@@ -92,6 +96,8 @@ def test_what_lies_before_the_oldest_kept_backup_is_needed_by_nobody():
     assert archive.missing(found, [_backup(_name(1, 5), _name(1, 5))], {}) == []
     assert archive.missing(found, [], {}) == []
     assert archive.missing(found, [_backup(_name(1, 4), _name(1, 5))], {}) == [_name(1, 4)]
+    promoted = [*found, *_segments(_name(2, 7), _name(2, 8))]
+    assert archive.missing(promoted, [_backup(_name(2, 7), _name(2, 7))], {("15-1", 2): Branch(1, 7)}) == []
 
 
 def test_the_names_go_on_after_the_last_one_of_a_log():
@@ -134,6 +140,8 @@ def test_each_database_has_its_own_wal():
     old, new = _segments(_name(1, 2), _name(1, 9)), _segments(_name(1, 1), _name(1, 2), archive_id="16-2")
     backups = [_backup(_name(1, 1), _name(1, 1), database=2)]
     assert archive.missing([*old, *new], backups, {}) == []
+    of_the_old_one = {("15-1", 2): Branch(1, 9)}
+    assert archive.missing([*new, *_segments(_name(2, 2), archive_id="16-2")], backups, of_the_old_one) == []
     assert archive.newest([*old, *new]) == new[-1]
 
 
@@ -215,6 +223,12 @@ def test_a_verify_is_not_good_by_its_status_alone_nor_by_its_counts_alone():
     found = verifying.parse(f"2026-11-23 01:50:29.613 P00  ERROR: [029]: No usable archive.info file\n{GOOD}")
     assert found is not None
     assert (found.good, found.errors) == (False, ("No usable archive.info file",))
+
+
+def test_a_backup_that_copied_damaged_pages_is_called_damaged_in_the_list():
+    backup = _backup(_name(1, 2), _name(1, 2))
+    assert report.line(backup, NOON, UTC)[1] == "full"
+    assert report.line(backup._replace(error=True), NOON, UTC)[1] == "full, DAMAGED"
 
 
 def test_what_is_no_verify_is_none():

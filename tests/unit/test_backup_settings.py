@@ -100,6 +100,7 @@ def test_the_file_where_pgbackrest_looks_by_itself_need_not_be_named():
         (WANTED.archive_command + "; true", "it does more than call pgbackrest"),
         (WANTED.archive_command + " > /tmp/log", "it does more than call pgbackrest"),
         ("nice " + WANTED.archive_command, "it does more than call pgbackrest"),
+        ("pgbackrest version " + WANTED.archive_command, "it does more than call pgbackrest"),
         ("pgbackrest --config=/other.conf --stanza=birds archive-push %p", "it does not use /etc/pg/one.conf"),
         ("pgbackrest --config=/etc/pg/one.conf --stanza=fish archive-push %p", "it is not for the stanza birds"),
         ("pgbackrest --config=/etc/pg/one.conf --stanza=birds archive-push", "it does not end in archive-push %p"),

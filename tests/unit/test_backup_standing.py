@@ -4,12 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from chronos_secrets.cli.backup import seen, verified
 from chronos_secrets.inventory.model import BackupSchedule, DrillPlace, Interval, Objectives, PgBackRest, Repo
 from chronos_secrets.inventory.schedule import State
 from chronos_secrets.pgbackrest import info
 from chronos_secrets.pgbackrest.archiver import Archiver
 from chronos_secrets.pgbackrest.info import Archive, Backup, Stanza
-from chronos_secrets.pgbackrest.settings import Setting
+from chronos_secrets.pgbackrest.settings import Difference, Setting
 from chronos_secrets.review import backup_rows, backups
 from chronos_secrets.review.backup_rows import Seen
 from chronos_secrets.review.backups import Facts, Line, Mark
@@ -121,6 +122,7 @@ def test_every_other_code_of_pgbackrest_is_a_reason_and_the_database_is_still_sh
     facts = GOOD._replace(stanza=stanza(code=code))
     assert "repository" in reasons(facts)
     assert "archiver" in stands(facts)
+    assert "last full" not in stands(facts), "what cannot be read is not told from what is not there"
 
 
 # --- WAL --------------------------------------------------------------------------------------------------------------
@@ -130,6 +132,10 @@ def test_an_idle_database_is_no_alarm_however_long_ago_it_archived_something():
     idle = ARCHIVER._replace(last_at=ago(days=30))
     assert reasons(GOOD._replace(archiver=idle)) == {}
     assert reasons(GOOD._replace(archiver=BEHIND._replace(last_at=ago(days=30)))) == {}  # records, but no commit
+    header = GOOD._replace(archiver=BEHIND._replace(position=8 * SEGMENT + 40), faults={"WAL": "no pg_waldump there"})
+    assert "all of it is in the repository" in stands(header)["WAL"].why
+    standby = stands(GOOD._replace(archiver=ARCHIVER._replace(position=None)))["WAL"]
+    assert (standby.mark, "standby" in standby.why) == (Mark.OPEN, True)
 
 
 @pytest.mark.parametrize(("minutes", "alarm"), [(14, False), (16, True)])
@@ -166,6 +172,7 @@ def test_where_the_wal_cannot_be_read_the_time_of_the_last_segment_decides():
 def test_an_archiver_that_failed_last_is_a_reason_and_one_that_recovered_is_not():
     failed = ARCHIVER._replace(failed=3, failed_wal=segment(8), failed_at=ago(seconds=30))
     assert segment(8) in reasons(GOOD._replace(archiver=failed))["archiver"]
+    assert "archiver" in reasons(GOOD._replace(archiver=failed._replace(last_at=None)))
     recovered = failed._replace(failed_at=ago(minutes=2))
     assert reasons(GOOD._replace(archiver=recovered)) == {}
     assert "3 failures before" in stands(GOOD._replace(archiver=recovered))["archiver"].why
@@ -177,12 +184,19 @@ def test_an_archive_timeout_that_cannot_keep_the_promise_is_a_reason(seconds, al
     assert ("settings" in reasons(facts)) is alarm
 
 
+def test_a_setting_that_is_not_as_the_backups_need_it_is_a_reason():
+    off = Setting("archive_mode", "off", "postmaster", "configuration file", "", awaits_restart=False)
+    facts = GOOD._replace(differences=(Difference(off, "on", "no WAL is archived"),))
+    assert reasons(facts)["settings"] == "archive_mode is off: no WAL is archived"
+
+
 def test_what_could_not_be_asked_is_a_reason_with_its_own_sentence_and_the_rest_is_shown():
     dead = GOOD._replace(stanza=None, faults={"repository": "the bucket is not there"}, archiver=BEHIND)
     assert reasons(dead)["repository"] == "the bucket is not there"
     assert stands(dead)["archiver"].mark is Mark.OK
     down = GOOD._replace(archiver=None, archive_timeout=None, faults={"database": "it does not answer"})
     assert reasons(down)["WAL"] == "it does not answer"
+    assert "the database was not asked" in reasons(down)["archiver"]
     assert stands(down)["last full"].mark is Mark.OK
 
 
@@ -209,7 +223,7 @@ FULL = timedelta(hours=26)
 
 
 @pytest.mark.parametrize(
-    ("seen", "state"),
+    ("told", "state"),
     [
         (None, State.UNKNOWN),
         (Seen(ago(hours=1), ago(hours=5)), State.OK),
@@ -219,8 +233,8 @@ FULL = timedelta(hours=26)
     ],
     ids=["never looked", "young", "none", "too old then", "too old by now"],
 )
-def test_due_goes_by_what_was_last_seen_of_the_full_backup(seen, state):
-    standing = backup_rows._standing(seen, FULL, NOW)
+def test_due_goes_by_what_was_last_seen_of_the_full_backup(told, state):
+    standing = backup_rows._standing(told, FULL, NOW)
     assert standing.state is state
 
 
@@ -234,3 +248,53 @@ def test_backups_whose_age_nobody_promised_have_no_row():
     for promised in (None, Objectives(None, None, None, None)):
         section = inventory.pgbackrest._replace(objectives=promised)
         assert backup_rows.rows(inventory._replace(pgbackrest=section), None, NOW) == []
+
+
+WHEN = NOW.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("name", "torn"),
+    [
+        ("backups-seen.json", f'{{"version": 1, "at": "{WHEN}", "full"'),
+        ("backups-seen.json", f'{{"version": 1, "at": "{WHEN[:19]}", "full": null, "backups": []}}'),
+        ("backups-seen.json", f'{{"version": 1, "at": "{WHEN}", "full": "{WHEN[:19]}", "backups": []}}'),
+        ("backups-seen.json", f'{{"version": 2, "at": "{WHEN}", "full": "{WHEN}", "backups": []}}'),
+        ("backups-seen.json", "[" * 100_000),
+        ("backups.json", f'{{"verified": "{WHEN}", "good": true, "last_good": "{WHEN[:19]}"}}'),
+        ("backups.json", "[" * 100_000),
+    ],
+    ids=[
+        "torn",
+        "when without a zone",
+        "full without a zone",
+        "later release",
+        "deep",
+        "good without a zone",
+        "deep too",
+    ],
+)
+def test_what_this_machine_remembers_counts_only_where_it_can_be_read_and_has_a_zone(tmp_path, name, torn):
+    seen.keep(tmp_path, stanza(made("full", ago(hours=1))), NOW)
+    verified.record(tmp_path, NOW, good=True)
+    load = seen.load if name == "backups-seen.json" else verified.load
+    assert load(tmp_path) is not None
+    (tmp_path / name).write_text(torn)
+    assert load(tmp_path) is None
+
+
+def test_a_backup_that_was_seen_at_a_time_without_a_zone_is_not_shown(tmp_path):
+    seen.keep(tmp_path, stanza(made("full", ago(hours=1))), NOW)
+    assert [each.stopped for each in seen.lines(tmp_path) or ()] == [ago(hours=1)]
+    path = tmp_path / seen.FILE
+    path.write_text(
+        path.read_text().replace(f'"stopped": "{ago(hours=1).isoformat()}"', '"stopped": "2026-11-22T11:00:00"')
+    )
+    assert seen.lines(tmp_path) is None
+
+
+def test_a_verification_that_found_faults_keeps_when_it_was_good(tmp_path):
+    verified.record(tmp_path, ago(days=1), good=True)
+    verified.record(tmp_path, NOW, good=False)
+    assert verified.load(tmp_path) == (NOW, False, ago(days=1))
+    assert (tmp_path / "backups.json").stat().st_mode & 0o777 == 0o600

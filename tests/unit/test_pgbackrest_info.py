@@ -94,10 +94,10 @@ def test_a_stanza_that_is_not_there_is_no_error():
 
 
 def test_noise_of_a_wrong_passphrase_in_the_message_is_no_riddle():
-    """It holds the deciphered bytes of the info file, control characters and all, as 2.45 prints them."""
-    repo = '{"key":1,"cipher":"none","status":{"code":99,"message":"[FormatError] info file:\\nat line 1: \x0e*\x02"}}'
+    """It holds the deciphered bytes of the info file, which are no text and no UTF-8, as 2.45 prints them."""
+    repo = '{"key":1,"cipher":"none","status":{"code":99,"message":"[FormatError] info file:\\nat line 1: \x0e*NOISE\x02"}}'
     said = f'[{{"archive":[],"backup":[],"db":[],"name":"birds","repo":[{repo}],"status":{{"code":99,"message":"x"}}}}]'
-    (found,) = info.parse(said.encode() + b"\n", "birds").repos
+    (found,) = info.parse(said.encode().replace(b"NOISE", b"\xff\xc3") + b"\n", "birds").repos
     assert "encrypted with another passphrase" in failures.explain_message(found.message).sentence
 
 
@@ -188,7 +188,7 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
     return [(node, key) for key, _ in inner] + [place for _, each in inner for place in _places(each)]
 
 
-@pytest.mark.parametrize("strange", [None, True, 10**30, -(10**30), 0.5, "x", [], [7], {}, {"x": 7}])
+@pytest.mark.parametrize("strange", [None, True, 2**60, 10**30, -(10**30), 0.5, "x", [], [7], {}, {"x": 7}])
 def test_a_real_answer_with_something_strange_in_one_place_is_an_answer_or_a_foreseen_error(strange: object):
     for number in range(len(_places(REAL))):
         rows = json.loads(json.dumps(REAL))
@@ -231,6 +231,7 @@ def test_a_status_that_nobody_knows_is_no_bug():
 
 
 def test_the_last_words_are_few_and_leave_out_what_a_server_was_asked():
+    assert len(list(failures.last_words("".join(f"ERROR: [082]: {number}\n" for number in range(50))))) < 5
     said = (
         "ERROR: [039]: unable to load info file 'a':\n"
         "       ProtocolError: HTTP request failed with 403 (Forbidden):\n"

@@ -1,6 +1,9 @@
 """The plan of a restore, in words."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from chronos_secrets.pgbackrest.info import Backup
 from chronos_secrets.pgbackrest.targets import Target
@@ -51,3 +54,29 @@ def test_a_name_that_looks_like_rubbish_is_explained():
     )
     assert moved in lines(inside, NOON, UTC)
     assert "moves /data aside to /data.before; it is not deleted" in lines(PLAN, NOON, UTC)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"gap": "0" * 24}, f"WAL IS MISSING from {'0' * 24} on: nothing that was committed after it comes back"),
+        ({}, "loses what did not reach the repository: the last 1 min at most"),
+        ({"first": "systemctl stop it"}, "the server must be stopped first: systemctl stop it"),
+        ({"stops": "container db"}, "stops container db"),
+        ({"tablespaces": "/spaces"}, "puts tablespaces into /spaces"),
+        ({"resumes": "noon"}, "goes on with the restore that was begun at noon"),
+        ({"folder": "/look"}, "puts the files into /look; nothing is stopped, moved or started"),
+    ],
+)
+def test_whatever_may_hurt_is_a_line_of_the_plan(known: dict[str, Any], said: str):
+    told = lines(PLAN._replace(**known), NOON + timedelta(minutes=1), UTC)
+    assert said in told
+    assert ("moves /data aside to /data.before; it is not deleted" in told) is ("folder" not in known)
+
+
+def test_a_restore_whose_files_are_in_place_fetches_and_moves_nothing_more():
+    placed = lines(PLAN._replace(placed=True, resumes="noon", starts="it"), NOON, UTC)
+    assert placed == [
+        "goes on with the restore that was begun at noon: its files are in place in /data on prod",
+        "starts it",
+    ]

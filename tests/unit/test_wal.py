@@ -1,6 +1,11 @@
 """Which WAL a recovery along the latest timeline reads."""
 
+from datetime import UTC, datetime
+
+import pytest
+
 from chronos_secrets.pgbackrest.archive import RepoFile, branches
+from chronos_secrets.pgbackrest.info import Backup
 from chronos_secrets.pgbackrest.wal import Followed, Kept, Left, _newest_first, _time, parse_history
 
 HISTORY = "1\t0/5000130\tno recovery target specified\n\n2\t0/8000000\tbefore 2026-11-22 14:15:00+00\n"
@@ -40,6 +45,18 @@ def test_nothing_after_a_missing_segment_is_read():
     names = [segment(1, 4), segment(2, 6)]
     found = [words[0] for _, words in _newest_first(kept(*names, gap=segment(2, 5)))]
     assert found == [segment(1, 4)]
+
+
+@pytest.mark.parametrize(("lost", "gap"), [((1, 6), None), ((2, 6), (2, 6)), ((1, 4), (1, 4))])
+def test_a_segment_that_is_missing_in_a_past_that_was_left_is_no_gap(
+    lost: tuple[int, int], gap: tuple[int, int] | None
+):
+    there = [(1, 3), (1, 4), (1, 5), (1, 6), (1, 7), (2, 5), (2, 6), (2, 7), (3, 8)]
+    texts = {"15-1/00000002.history": HISTORY.partition("\n")[0], "15-1/00000003.history": HISTORY}
+    whole = kept(*(segment(*each) for each in there if each != lost))._replace(begun=branches(texts))
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    backup = Backup("x", "full", at, at, 1, 1, 1, 1, segment(1, 3), segment(1, 3), 1, 1, None, (), None)
+    assert whole.lacking(backup).gap == (gap and segment(*gap))
 
 
 def test_the_past_that_a_timeline_had_when_it_was_left_ends_there():

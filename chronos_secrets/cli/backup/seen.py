@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chronos_secrets.cli import output
+from chronos_secrets.cli.backup.verified import moment
 from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import info
 from chronos_secrets.pgbackrest.info import Stanza
@@ -45,8 +46,8 @@ def load(state: Path) -> Seen | None:
         told = json.loads((state / FILE).read_bytes())
         if told["version"] != _VERSION:
             return None
-        return Seen(datetime.fromisoformat(told["at"]), datetime.fromisoformat(told["full"]) if told["full"] else None)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Seen(moment(told["at"]), moment(told["full"]) if told["full"] else None)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -55,10 +56,10 @@ def lines(state: Path) -> list[BackupLine] | None:
     try:
         told = json.loads((state / FILE).read_bytes())
         return [_line(each) for each in told["backups"]] if told["version"] == _VERSION else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def _line(row: dict[str, Any]) -> BackupLine:
     first, last = row["wal"]
-    return BackupLine(**{**row, "stopped": datetime.fromisoformat(row["stopped"]), "wal": (first, last)})
+    return BackupLine(**{**row, "stopped": moment(row["stopped"]), "wal": (first, last)})

@@ -24,8 +24,8 @@ def load(state: Path) -> Verification | None:
     try:
         row = json.loads((state / _NAME).read_text())
         good = row["last_good"]
-        return Verification(_time(row["verified"]), bool(row["good"]), None if good is None else _time(good))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Verification(moment(row["verified"]), bool(row["good"]), None if good is None else moment(good))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -45,7 +45,8 @@ def record(state: Path, at: datetime, *, good: bool) -> None:
     files.write_durably(files.private_folder(state) / _NAME, json.dumps(row).encode())
 
 
-def _time(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """A time that was written down here, which has a zone. Raises ValueError, TypeError."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError("no timezone")
