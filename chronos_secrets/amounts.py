@@ -1,6 +1,6 @@
-"""Times, sizes and numbers in words for a person. Pure."""
+"""Times, sizes and numbers in words for a person, and a moment that a program wrote down read back. Pure."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -31,3 +31,11 @@ def size(number: int | None) -> str:
 def counted(number: int, what: str) -> str:
     """A number with the name of what was counted."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def moment(text: str) -> datetime:
+    """A moment as `isoformat` writes it, which names its zone. Raises ValueError, TypeError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return found

@@ -167,16 +167,20 @@ def _database(session: Session) -> Mapping[str, Seen]:
 
 
 def _bucket_or_not(session: Session, *, unlock: bool, offline: bool) -> BucketFacts:
+    """What can be known of the bucket; all four facts have the same reason where it is not asked at all."""
+    found = _bucket_if_may(session, unlock=unlock, offline=offline)
+    return BucketFacts(found, found, found, found) if isinstance(found, Unknown) else found
+
+
+def _bucket_if_may(session: Session, *, unlock: bool, offline: bool) -> BucketFacts | Unknown:
     """The vault says which account it is, so that it is opened; nobody types a password unless it was asked for."""
     if session.inventory.cloud is None:
-        found: BucketFacts | Unknown = Unknown("the inventory has no section cloud", untried=True)
-    elif offline:
-        found = _not_asked(lambda: _bucket(session))
-    elif not (unlock or session.password_given):
-        found = Unknown("the bucket is asked with --unlock, since the vault names the account", untried=True)
-    else:
-        found = _asked(lambda: _bucket(session))
-    return BucketFacts(found, found, found, found) if isinstance(found, Unknown) else found
+        return Unknown("the inventory has no section cloud", untried=True)
+    if offline:
+        return _not_asked(lambda: _bucket(session))
+    if not (unlock or session.password_given):
+        return Unknown("the bucket is asked with --unlock, since the vault names the account", untried=True)
+    return _asked(lambda: _bucket(session))
 
 
 def _bucket(session: Session) -> BucketFacts:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
+from chronos_secrets.amounts import moment
 from chronos_secrets.errors import Refused
 from chronos_secrets.inventory.model import Interval
 from chronos_secrets.inventory.schedule import add
@@ -155,17 +156,10 @@ def _decoded(text: str) -> Journal:
         id=words["id"],
         phase=Phase(words["phase"]),
         machine=words["machine"],
-        begun=_time(words["begun"]),
-        since=_time(words["since"]),
+        begun=moment(words["begun"]).astimezone(UTC),
+        since=moment(words["since"]).astimezone(UTC),
         before=tuple(unquote(each, errors="strict") for each in written.get("before", "").split(",") if each),
         old=words.get("old", ""),
         new=words.get("new", ""),
         rolled_back=words.get("back") == "yes",
     )
-
-
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return found.astimezone(UTC)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chronos_secrets.amounts import moment
 from chronos_secrets.errors import Busy, Refused
 from chronos_secrets.inventory.model import LOCAL
 from chronos_secrets.systems import files
@@ -42,7 +43,7 @@ def load(path: Path) -> Known:
     """What is known; nothing where the file is missing or cannot be read. Never raises."""
     try:
         found = json.loads(path.read_bytes())
-        installed = {str(host): _time(at) for host, at in found["installed"].items()}
+        installed = {str(host): moment(at) for host, at in found["installed"].items()}
         return Known(installed, {str(name): _run(row) for name, row in found["runs"].items()})
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Known({}, {})
@@ -96,12 +97,5 @@ def _row(run: Run) -> dict[str, object]:
 
 
 def _run(row: Mapping[str, Any]) -> Run:
-    ended = _time(row["ended"]) if row["ended"] else None
-    return Run(_time(row["begun"]), ended, int(row["status"]), str(row["words"]), str(row["told"]))
-
-
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a time without a timezone")
-    return found
+    ended = moment(row["ended"]) if row["ended"] else None
+    return Run(moment(row["begun"]), ended, int(row["status"]), str(row["words"]), str(row["told"]))

@@ -14,10 +14,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -30,13 +29,13 @@ from tests.support.remote import ssh_by
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.sshd import Sshd
 from tests.support.targets import Database, no_proxy
+from tests.support.waiting import until
 
 CONTAINER = "chronos-db"
 DATA = "/var/lib/postgresql/data"
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 _PROGRAMS, _SOCKET, _CERTIFICATE = "/opt/programs", "/run/postgresql", "/etc/ssl/bucket.pem"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PATIENCE = 60.0  # seconds
 
 ROOT = """\
   root: {kind: account, title: Root, entry: AWS/Root, never: "a toy", fields: {account_id: "attr:AWS Account ID"}}
@@ -228,26 +227,27 @@ class Boxed(World):
 class Inside(Database):
     """The database in the container, asked from outside through its socket."""
 
-    def __init__(self, docker: Engine, data: Path, socket: Path, who: Mapping[str, object]) -> None:
+    def __init__(self, docker: Engine, data: Path, socket: Path, who: Mapping[str, Any]) -> None:
         self._docker, self.folder, self.port = docker, socket, 5432
         words = ("--username=admin", "--auth-local=trust", "--auth-host=reject", "--no-sync", "--no-instructions")
         argv = (_server_programs() / "initdb", "-D", data, *words, "--locale=C")
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=data, timeout=120, **who)  # type: ignore[call-overload]
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=data, timeout=120, **who)
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(f"fsync = off\nlisten_addresses = ''\nunix_socket_directories = '{_SOCKET}'\n")
 
     def wait(self) -> None:
         """Wait until it answers. An engine's cleaner that comes late may end a container that was just started anew."""
+        until(self._answers, "the database in the container does not answer", pause=0.05)
+
+    def _answers(self) -> bool:
         import psycopg
 
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            with contextlib.suppress(psycopg.OperationalError):
-                return self.ask("SELECT 1")
-            assert time.monotonic() < deadline, "the database in the container does not answer"
-            if self._docker("container", "inspect", "--format", "{{.State.Running}}", CONTAINER).strip() == "false":
-                self._docker("start", CONTAINER)
-            time.sleep(0.05)
+        with contextlib.suppress(psycopg.OperationalError):
+            self.ask("SELECT 1")
+            return True
+        if self._docker("container", "inspect", "--format", "{{.State.Running}}", CONTAINER).strip() == "false":
+            self._docker("start", CONTAINER)
+        return False
 
     def restart(self) -> None:
         """Start the container anew."""

@@ -155,7 +155,8 @@ def test_a_repository_without_wal_is_a_reason():
 
 
 def test_the_wal_of_a_database_before_an_upgrade_counts_for_nothing():
-    facts = GOOD._replace(stanza=GOOD.stanza._replace(  # type: ignore[union-attr]
+    assert GOOD.stanza is not None
+    facts = GOOD._replace(stanza=GOOD.stanza._replace(
         archives=(Archive("14-1", 1, 1, segment(1), segment(900)), Archive("15-2", 1, 2, segment(1), segment(7)))
     ))  # fmt: skip
     assert facts.last_segment == segment(7)
@@ -180,7 +181,8 @@ def test_an_archiver_that_failed_last_is_a_reason_and_one_that_recovered_is_not(
 
 @pytest.mark.parametrize(("seconds", "alarm"), [("0", True), ("900", False), ("901", True)])
 def test_an_archive_timeout_that_cannot_keep_the_promise_is_a_reason(seconds, alarm):
-    facts = GOOD._replace(archive_timeout=GOOD.archive_timeout._replace(value=seconds))  # type: ignore[union-attr]
+    assert GOOD.archive_timeout is not None
+    facts = GOOD._replace(archive_timeout=GOOD.archive_timeout._replace(value=seconds))
     assert ("settings" in reasons(facts)) is alarm
 
 

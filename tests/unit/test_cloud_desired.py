@@ -1,6 +1,7 @@
 """What the bucket and its users should be."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,8 @@ def test_no_user_may_touch_a_version_or_a_setting_of_the_bucket():
 
 
 def test_a_user_reaches_its_prefixes_and_lists_nothing_else():
-    listing, _, objects = desired.user_policy(wanting(), WRITER)["Statement"]  # type: ignore[misc]
+    statements: Any = desired.user_policy(wanting(), WRITER)["Statement"]
+    listing, _, objects = statements
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["backups/*", "probes/*"]}}
     assert objects["Resource"] == ["arn:aws:s3:::birds/backups/*", "arn:aws:s3:::birds/probes/*"]
 

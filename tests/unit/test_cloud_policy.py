@@ -1,6 +1,7 @@
 """The linter of IAM policies: each rule finds what it is for, and nothing in the policy that `cloud apply` writes."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ BELOW = f"{BUCKET}/backups/*"
 LIMITED = (("StringLike", "s3:prefix", ("backups/*",)),)
 
 
-def allow(*actions: str, on: str | tuple[str, ...] = BELOW, **more: object) -> Statement:
+def allow(*actions: str, on: str | tuple[str, ...] = BELOW, **more: Any) -> Statement:
     resources = (on,) if isinstance(on, str) else on
-    return Statement("Allow", actions, resources, **more)  # type: ignore[arg-type]
+    return Statement("Allow", actions, resources, **more)
 
 
 def found(*statements: Statement, scope: Scope = SCOPE) -> dict[str, list[str]]:

@@ -96,7 +96,7 @@ def test_what_s3_does_not_move_by_itself_is_ours_to_say_where_a_lifecycle_is(
 ):
     told = {"Rules": there, "TransitionDefaultMinimumObjectSize": "varies_by_storage_class"}
     bucket = Answered(GetBucketLifecycleConfiguration=told)
-    found = provision.plan(Desired("birds", "us-east-1", True, True, False, lifecycle, ()), bucket, None)  # type: ignore[arg-type]
+    found = provision.plan(Desired("birds", "us-east-1", True, True, False, lifecycle, ()), bucket, None)  # type: ignore[arg-type]  # there are no users to ask about
     assert all(each.is_good for each in steps.apply(found, lambda _: None))
     put = bucket.written.get("PutBucketLifecycleConfiguration", {})
     assert put.get("TransitionDefaultMinimumObjectSize") == written

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -293,9 +294,10 @@ NOT_ASKED = Unknown("nobody was asked", untried=True)
 def without(name: str) -> Change:
     """A fact is not known: one of all, or one of the bucket."""
     whole, _, part = name.partition(".")
+    changed: dict[str, Any] = {part or whole: NOT_ASKED}
     if not part:
-        return lambda found: found._replace(**{whole: NOT_ASKED})  # type: ignore[arg-type]
-    return lambda found: found._replace(bucket=found.bucket._replace(**{part: NOT_ASKED}))  # type: ignore[arg-type]
+        return lambda found: found._replace(**changed)
+    return lambda found: found._replace(bucket=found.bucket._replace(**changed))
 
 
 @pytest.mark.parametrize("name", ["config", "jobs", "database", "binds", "bucket.versioning", "bucket.rules"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -54,17 +55,16 @@ def inventory(folder: Path, text: str = INVENTORY) -> Inventory:
     return load.read(path)
 
 
+NUMBERS = itertools.count(1)
+
+
 def event(what: str, subject: str, at: datetime, **detail: str) -> Event:
-    event.number += 1  # type: ignore[attr-defined]
-    return Event(event.number, at, "here", what, subject, detail)  # type: ignore[attr-defined]
+    return Event(next(NUMBERS), at, "here", what, subject, detail)
 
 
-event.number = 0  # type: ignore[attr-defined]
-
-
-def facts(**changed: object) -> page.Facts:
+def facts(**changed: Any) -> page.Facts:
     usual = page.Facts(made=NOW, zone=ZONE, machine="the-laptop", seen=NOW, known={}, events=[], damaged=0)
-    return usual._replace(**changed)  # type: ignore[arg-type]
+    return usual._replace(**changed)
 
 
 def composed(found: Inventory, given: page.Facts | None = None, *, today: date = TODAY, **ticks: date) -> page.Page:
@@ -79,9 +79,9 @@ def lane(found: page.Page, name: str) -> page.Lane:
     return next(each for each in found.timeline.lanes if each.id == name)
 
 
-def drill(**changed: object) -> page.Drill:
+def drill(**changed: Any) -> page.Drill:
     usual = page.Drill(NOW, "20261122-110000F", 600.0, 120.0, 3.0, 3600.0, 60.0, 900.0, True, "4 tables counted")
-    return usual._replace(**changed)  # type: ignore[arg-type]
+    return usual._replace(**changed)
 
 
 # --- what is on it ---------------------------------------------------------------------------------------------------

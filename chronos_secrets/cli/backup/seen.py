@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chronos_secrets.amounts import moment
 from chronos_secrets.cli import output
-from chronos_secrets.cli.backup.verified import moment
 from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import info
 from chronos_secrets.pgbackrest.info import Stanza

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from chronos_secrets.amounts import moment
 from chronos_secrets.systems import files
 
 _NAME = "backups.json"
@@ -43,11 +44,3 @@ def record(state: Path, at: datetime, *, good: bool) -> None:
         "last_good": last_good.isoformat() if last_good else None,
     }  # fmt: skip
     files.write_durably(files.private_folder(state) / _NAME, json.dumps(row).encode())
-
-
-def moment(text: str) -> datetime:
-    """A time that was written down here, which has a zone. Raises ValueError, TypeError."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("no timezone")
-    return found
