@@ -233,7 +233,8 @@ class Inside(Database):
         argv = (_server_programs() / "initdb", "-D", data, *words, "--locale=C")
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=data, timeout=120, **who)
         with (data / "postgresql.conf").open("a") as settings:
-            settings.write(f"fsync = off\nlisten_addresses = ''\nunix_socket_directories = '{_SOCKET}'\n")
+            settings.write("fsync = off\nautovacuum = off\n")
+            settings.write(f"listen_addresses = ''\nunix_socket_directories = '{_SOCKET}'\n")
 
     def wait(self) -> None:
         """Wait until it answers. An engine's cleaner that comes late may end a container that was just started anew."""
