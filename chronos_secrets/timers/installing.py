@@ -23,7 +23,7 @@ for path; do
     if [ -f "$path" ]; then
         size=$(wc -c < "$path") || exit 1
         printf '%s\n' "$((size))"
-        head -c "$((size))" "$path"
+        head -c "$((size))" "$path" || exit 1
     else
         echo -
     fi

@@ -24,6 +24,7 @@ from chronos_secrets.systems.hosts import Container, Host
 from chronos_secrets.timers import crontab, plans, record, texts
 from tests.support.commands import Aviary, Done, Terminal, alone, argv
 from tests.support.containers import Engine
+from tests.support.programs import require
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -498,9 +499,11 @@ def test_a_crontab_that_cannot_be_read_is_not_replaced_and_is_no_matter_to_syste
 def test_without_a_crontab_program_the_units_stay_as_they_are(aviary: Scheduled, monkeypatch: pytest.MonkeyPatch):
     aviary.install()
     aviary.by_cron()
-    (aviary.world / "bin" / "crontab").unlink()
-    monkeypatch.setenv("PATH", f"{aviary.world / 'bin'}:/usr/bin:/bin")
-    assert shutil.which("crontab") is None
+    own = aviary.world / "bin"
+    (own / "crontab").unlink()
+    for program in ("sh", "wc", "head"):
+        (own / program).symlink_to(require(program))
+    monkeypatch.setenv("PATH", str(own))  # this machine may have one
     done = aviary.run("schedule", "install", "--yes")
     assert done.status == Exit.REFUSED
     assert "this machine has no program crontab" in done.err
