@@ -215,14 +215,16 @@ def _verified(session: Session, plan: Plan) -> list[Seen]:
     for timer in plan.timers:
         zone, run_ = ZoneInfo(timer.zone), runs.get(timer.name)
         wrong = review.fault(timer.line, zone, run_, known.installed.get(plan.host), session.now())
+        stands = there[timer.name]
+        badly = wrong or stands.failed
         problems = (
-            *there[timer.name],
+            *stands.unlike,
             *(why for name, why in doomed if name == timer.name),
-            *([wrong] if wrong else []),
+            *([badly] if badly else []),
         )
         next_ = review.next_run(timer.line, session.now(), zone)
         last = review.last_words(run_, zone)
-        seen.append(Seen(plan.host, timer.name, problems, bool(there[timer.name]), run_, last, next_))
+        seen.append(Seen(plan.host, timer.name, problems, bool(stands.unlike), run_, last, next_))
     return seen
 
 

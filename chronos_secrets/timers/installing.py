@@ -147,13 +147,14 @@ def left_to_do(plan: Plan, host: Host) -> str | None:
     """What a person runs once systemd does, where it did not; None where nothing is left."""
     if not plan.units:
         return None
-    manager = " ".join(_manager(plan))
+    manager = " ".join(plan.manager)
     return host.paste(("sh", "-c", f"{manager} daemon-reload && {manager} enable --now {' '.join(plan.units)}"))
 
 
 def unit_states(plan: Plan, host: Host) -> dict[str, tuple[str, str]]:
-    """How systemd has each timer: ("active", "enabled") where it is as it should be."""
-    ran = host.run((*_manager(plan), "show", "--property=Id,ActiveState,UnitFileState", *plan.units), timeout=_TIMEOUT)
+    """How systemd has each timer, ("active", "enabled") where it is as it should be, and what each starts."""
+    asked = (*plan.units, *plan.services)
+    ran = host.run((*plan.manager, "show", "--property=Id,ActiveState,UnitFileState", *asked), timeout=_TIMEOUT)
     found = {}
     for block in ran.out.decode(errors="replace").split("\n\n"):
         facts = dict(line.partition("=")[::2] for line in block.splitlines())
@@ -191,7 +192,7 @@ def _loads(text: str, project: str) -> bool:
 
 def _systemd_runs(plan: Plan, host: Host) -> bool:
     try:
-        said = host.run((*_manager(plan), "is-system-running"), timeout=_TIMEOUT).out
+        said = host.run((*plan.manager, "is-system-running"), timeout=_TIMEOUT).out
     except TargetFailed:
         return False
     return said.decode(errors="replace").strip() in _ALIVE
@@ -204,12 +205,8 @@ def _cron_runs(host: Host) -> bool:
         return False
 
 
-def _manager(plan: Plan) -> tuple[str, ...]:
-    return ("systemctl", "--user") if plan.own else ("systemctl",)
-
-
 def _systemctl(plan: Plan, host: Host, *words: str) -> None:
-    argv = (*_manager(plan), *words)
+    argv = (*plan.manager, *words)
     ran = host.run(argv, timeout=_TIMEOUT)
     if ran.status != 0:
         said = ran.err.decode(errors="replace").strip().splitlines()

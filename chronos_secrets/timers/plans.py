@@ -70,6 +70,16 @@ class Plan(NamedTuple):
         """The timers that systemd has to know."""
         return tuple(f"{each.unit}.timer" for each in self.timers) if self.by == "systemd" else ()
 
+    @property
+    def services(self) -> tuple[str, ...]:
+        """What those timers start, in their order."""
+        return tuple(f"{each.unit}.service" for each in self.timers) if self.by == "systemd" else ()
+
+    @property
+    def manager(self) -> tuple[str, ...]:
+        """How the systemd that has them is called."""
+        return ("systemctl", "--user") if self.own else ("systemctl",)
+
 
 class Here(NamedTuple):
     """This machine: how the program is called on it, and where the user's units are."""

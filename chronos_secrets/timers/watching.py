@@ -1,6 +1,7 @@
 """Timers that were installed: whether they still are what they should be, and whether anything starts them."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from chronos_secrets.errors import Refused
@@ -13,8 +14,15 @@ _MONTHS = 13
 _OFFSETS = 'for at; do date -d "@$at" +%z 2>/dev/null || date -r "$at" +%z || exit 1; done'
 
 
-def standing(plan: Plan, host: Host) -> dict[str, tuple[str, ...]]:
-    """What is wrong with each timer, by its name. Raises Refused, TargetFailed as `installing.look` does."""
+class Standing(NamedTuple):
+    """How a timer stands on its host."""
+
+    unlike: tuple[str, ...]  # in what it is not as installing would make it
+    failed: str | None  # what systemd says of its last start, which may have left no record
+
+
+def standing(plan: Plan, host: Host) -> dict[str, Standing]:
+    """How each timer stands, by its name. Raises Refused, TargetFailed as `installing.look` does."""
     found = installing.look(plan, host)
     changes = {each.path: each for each in installing.changes(plan, found)}
     states = installing.unit_states(plan, host) if plan.units and found.alive else {}
@@ -27,7 +35,8 @@ def standing(plan: Plan, host: Host) -> dict[str, tuple[str, ...]]:
         problems = [f"{path} is not there" for path in absent if path != installing.CRONTAB]
         problems += [f"{path} is not what it should be" for path in differs]
         problems += ["your crontab does not have its line"] if installing.CRONTAB in absent else []
-        told[timer.name] = (*problems, *_idle(plan, host, f"{timer.unit}.timer", states, alive=found.alive))
+        problems += _idle(plan, host, f"{timer.unit}.timer", states, alive=found.alive)
+        told[timer.name] = Standing(tuple(problems), _failed(plan, host, f"{timer.unit}.service", states))
     return told
 
 
@@ -39,6 +48,12 @@ def _idle(plan: Plan, host: Host, unit: str, states: dict[str, tuple[str, str]],
     active, enabled = states.get(unit, ("", ""))
     faults = [] if active == "active" else [f"{unit} is {active or 'unknown'}"]
     return [*faults, *([] if enabled == "enabled" else [f"{unit} is {enabled or 'not enabled'}"])]
+
+
+def _failed(plan: Plan, host: Host, unit: str, states: dict[str, tuple[str, str]]) -> str | None:
+    if states.get(unit, ("", ""))[0] != "failed":
+        return None
+    return f"it was started and failed; to see why: {host.paste((*plan.manager, 'status', unit))}"
 
 
 def require_zone(plan: Plan, host: Host, now: datetime) -> None:

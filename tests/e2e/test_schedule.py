@@ -24,7 +24,6 @@ from chronos_secrets.systems.hosts import Container, Host
 from chronos_secrets.timers import crontab, plans, record, texts
 from tests.support.commands import Aviary, Done, Terminal, alone, argv
 from tests.support.containers import Engine
-from tests.support.programs import require
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -40,6 +39,7 @@ case $verb in
             active=inactive enabled=
             [ -f "@units@/$unit" ] && enabled=disabled
             [ -f "@folder@/on-$unit" ] && active=active enabled=enabled
+            [ -f "@folder@/failed-$unit" ] && active=failed enabled=static
             printf 'Id=%s\\nActiveState=%s\\nUnitFileState=%s\\n\\n' "$unit" "$active" "$enabled"
         done ;;
     enable | restart)
@@ -499,11 +499,7 @@ def test_a_crontab_that_cannot_be_read_is_not_replaced_and_is_no_matter_to_syste
 def test_without_a_crontab_program_the_units_stay_as_they_are(aviary: Scheduled, monkeypatch: pytest.MonkeyPatch):
     aviary.install()
     aviary.by_cron()
-    own = aviary.world / "bin"
-    (own / "crontab").unlink()
-    for program in ("sh", "wc", "head"):
-        (own / program).symlink_to(require(program))
-    monkeypatch.setenv("PATH", str(own))  # this machine may have one
+    aviary.without("crontab")
     done = aviary.run("schedule", "install", "--yes")
     assert done.status == Exit.REFUSED
     assert "this machine has no program crontab" in done.err
@@ -551,6 +547,20 @@ def test_verify_has_a_line_for_each_fault_and_says_what_to_do(aviary: Scheduled)
     done = aviary.run("schedule", "verify")
     assert "schedule install" not in done.text
     assert " on local: " not in done.out
+
+
+def test_a_start_that_failed_before_it_could_keep_a_record_is_seen(aviary: Scheduled):
+    aviary.remember()
+    aviary.install()
+    service = "chronos-secrets-aviary-due.service"
+    (aviary.world / f"failed-{service}").touch()
+    done = aviary.run("schedule", "verify")
+    assert done.status == Exit.NO
+    assert f"due on local: it was started and failed; to see why: systemctl --user status {service}\n" in done.out
+    assert "schedule install" not in done.err  # it is installed as it should be
+    now = datetime.now(UTC)
+    record.note_run(aviary.state / record.FILE, "due", record.Run(now, now, 7, "no"))
+    assert aviary.verify()["due"] == ["failed with status 7: no"]
 
 
 def test_what_a_run_left_does_not_reach_the_terminal_as_commands_to_it(aviary: Scheduled):
