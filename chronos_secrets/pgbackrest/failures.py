@@ -53,6 +53,7 @@ FAILURES = (
     Failure(_SERVER, "InvalidObjectState", "a backup is in an archive class: S3 must restore it before it is read"),
     Failure((39,), "", f"{_S3} refused a request"),
     Failure((101,), "", f"{_S3} has trouble of its own"),
+    Failure((41, 42), "waiting for read from", f"{_S3} did not answer in time"),
     Failure((49,), "unable to get address", f"the name of {_S3} is not known there"),
     Failure((49,), "", f"{_S3} cannot be reached from there"),
     Failure((95,), "certificate", f"the certificate of {_S3} is not trusted there"),

@@ -46,10 +46,12 @@ class World:
         """Change the configuration of the next command."""
         self.made.write(self.made.config, change(self.made.config.read_text()))
 
-    def refused(self, command: str = "check", *options: str, **given: str) -> PgBackRestFailed:
-        """How a command fails; nobody may see a value of the configuration."""
+    def refused(self, command: str = "check", *, io_timeout: int = 20, **given: str) -> PgBackRestFailed:
+        """How a command fails; nobody may see a value of the configuration. A connection is tried for `io_timeout` seconds
+        where nobody is at its other end, so that only these should be few: a server that works may be slow.
+        """
         with pytest.raises(PgBackRestFailed) as raised:
-            self.runner(**given).run(command, *options, "--io-timeout=1", timeout=120)  # type: ignore[arg-type]
+            self.runner(**given).run(command, f"--io-timeout={io_timeout}", timeout=120)  # type: ignore[arg-type]
         said = "\n".join([raised.value.message, raised.value.hint or "", *raised.value.details])
         assert self.made.cipher not in said
         assert self.key.secret not in said
@@ -246,14 +248,14 @@ def test_another_stanza_is_not_in_the_configuration(world: World):
 def test_a_server_that_is_away_is_said_soon(world: World, monkeypatch: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_PORT", str(closed.getsockname()[1]))
-    assert "the bucket's server cannot be reached from there" in world.refused().message
+    assert "the bucket's server cannot be reached from there" in world.refused(io_timeout=1).message
     monkeypatch.setenv("PGBACKREST_REPO1_STORAGE_HOST", "nowhere.invalid")
-    assert "the name of the bucket's server is not known there" in world.refused().message
+    assert "the name of the bucket's server is not known there" in world.refused(io_timeout=1).message
 
 
 def test_a_server_that_cannot_prove_itself_is_said(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("PGBACKREST_REPO1_STORAGE_CA_FILE")
-    failed = world.refused()
+    failed = world.refused(io_timeout=1)
     assert (failed.status, "the certificate of the bucket's server is not trusted there" in failed.message) == (
         95,
         True,

@@ -446,5 +446,5 @@ def test_a_database_in_a_container_is_reached_through_ssh_and_an_unpublished_por
         with pytest.raises(Refused, match="port 5432 of container shut on chronos-prod-db is not published") as failed:
             rotated.survey(wren.old)
     finally:
-        far.engine("rm", "-f", "-t", "0", "shut")
+        far.engine.remove("shut")
     assert failed.value.hint == f'in its compose file: ports: ["127.0.0.1:{port}:5432"]'

@@ -6,7 +6,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from tests.support import chronos
 from tests.support.commands import Aviary, Done, Terminal, accept, argv, in_process, snapshot
 from tests.support.remote import ssh_by
 from tests.support.vaults import CHEAP
+from tests.support.waiting import until
 
 HEADER = "# chronos-secrets: {}. Made from the vault: edits are lost, except in a '# local:' block of a dotenv file.\n"
 
@@ -423,10 +423,7 @@ def test_a_failed_after_command_keeps_the_file_ends_with_7_and_runs_again_next_t
 def test_ctrl_c_in_the_middle_says_how_to_finish(aviary: Aviary):
     after(aviary, "[sh, -c, 'test -e ready || { touch started; sleep 60; }']")
     terminal = Terminal(argv("render", "--password-file", aviary.password_file), folder=aviary.folder)
-    deadline = time.monotonic() + 20
-    while not (aviary.folder / "started").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until((aviary.folder / "started").exists, "the command does not start")
     terminal.type("\x03")
     done = terminal.end()
     assert done.status == 130

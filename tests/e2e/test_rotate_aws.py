@@ -12,7 +12,7 @@ from chronos_secrets.cli.session import Session
 from chronos_secrets.rotation.targets.iam import IamKeys
 from chronos_secrets.settings import Flags
 from tests.support.clouds import Key
-from tests.support.commands import Aviary, Done
+from tests.support.commands import Aviary, Done, zone_of_noon
 from tests.support.moto_iam import Moto, moto
 from tests.support.targets import no_proxy
 
@@ -56,6 +56,7 @@ class Writer(Aviary):
             f"AWS/Writer, every: 1 year, rotated: 2020-01-01, target: {{iam_user: {self.user}}}",
         )
         text = text.replace("destinations:\n", ROOT + "destinations:\n", 1)
+        text = text.replace("project: aviary\n", f"project: aviary\ntimezone: {zone_of_noon()}\n", 1)
         self.inventory.write_text(text + CLOUD.replace("USER", self.user).replace("BUCKET", self.bucket))
         self.remake_vault(
             aws__access_key_id=self.old.id, aws__secret_access_key=self.old.secret, root__account_id=server.account

@@ -12,7 +12,7 @@ from chronos_secrets.pgbackrest import info
 from tests.support.backup_hosts import DESTINATION, ROOT, SECTIONS
 from tests.support.backups import BUCKET, STANZA, Backups, backups
 from tests.support.clouds import Key
-from tests.support.commands import Aviary, Done
+from tests.support.commands import Aviary, Done, zone_of_noon
 from tests.support.seaweed import seaweed
 from tests.support.targets import no_proxy
 
@@ -53,6 +53,7 @@ class Keeper(Aviary):
         world, text = self.world, self.inventory.read_text()
         text = text.replace('AWS/Writer, never: "a toy"', f"AWS/Writer, {DUE}, target: {{iam_user: {self.user}}}")
         text = text.replace("destinations:\n", f"{ROOT}destinations:\n{PROVEN}", 1) + ADMINISTERED
+        text = text.replace("project: aviary\n", f"project: aviary\ntimezone: {zone_of_noon()}\n", 1)
         facts = {
             "HOST": "local", "CONFIG": world.config, "PORT": world.database.port, "DATA": world.data, "STANZA": STANZA,
             "USER": self.user, "BUCKET": BUCKET,

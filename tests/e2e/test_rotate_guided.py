@@ -18,6 +18,7 @@ pytestmark = pytest.mark.xdist_group("guided")
 PAGE = "https://id.atlassian.example/tokens"
 QUESTION, PASTE, LAST_DAY = "Go on?", "New token of Jira (hidden): ", "The last day of the new token"
 DUE = "every: 1 year, rotated: 2020-01-01"
+TODAY = datetime.now(UTC).date()
 
 # The same program on a later day.
 _LATER = """\
@@ -108,7 +109,8 @@ def nest(tmp_path: Path, site: Tokens) -> Nest:
 
 
 def _last_day(days: int = 300) -> date:
-    return datetime.now(UTC).date() + timedelta(days=days)
+    """The same day all through a test, whenever midnight comes."""
+    return TODAY + timedelta(days=days)
 
 
 def _pasted(nest: Nest, token: str) -> Terminal:

@@ -9,7 +9,6 @@ import resource
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 from tests.support.programs import require
 from tests.support.waiting import until
 
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 60.0  # seconds
 _CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}", "nproc={nproc}"]
@@ -73,19 +72,25 @@ class Engine:
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode()
 
-    def close(self) -> None:
-        """Remove what was started.
+    def remove(self, *containers: str) -> None:
+        """Remove containers, as far as they are there; they may run.
 
         An engine may fail at it for a moment ("resource busy"), while its own cleaner is at the same mounts.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while left := self("ps", "-aq").split():
-            done = subprocess.run(
-                (self.docker, "rm", "-f", "-t", "0", "-v", *left),
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-            )  # fmt: skip
-            said = done.stderr.decode(errors="replace")
-            assert done.returncode == 0 or time.monotonic() < deadline, said
+        words = ("rm", "-f", "--ignore", "-t", "0", "-v", *containers)
+        until(lambda: self._does(*words), f"the engine does not remove {' '.join(containers)}", patience=_PATIENCE)
+
+    def _does(self, *arguments: str) -> bool:
+        """Whether the engine does something; why it does not is in the test's output."""
+        done = subprocess.run(
+            (self.docker, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=False
+        )
+        return done.returncode == 0
+
+    def close(self) -> None:
+        """Remove what was started."""
+        if left := self("ps", "-aq").split():
+            self.remove(*left)
         self._settle()
 
     def _settle(self) -> None:

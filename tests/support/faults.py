@@ -93,8 +93,8 @@ class Call:
 class Faults:
     """The proxy, at `url`. Faults are tried in the order in which they were added.
 
-    `fresh` is for how many seconds after its creation a key is refused. `client` gives the processes that a kill ends.
-    `script` is asked first, for what depends on more than the operation.
+    `fresh` is for how many seconds a new key is refused, from the first time that it is used. `client` gives the
+    processes that a kill ends. `script` is asked first, for what depends on more than the operation.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -108,6 +108,7 @@ class Faults:
         self.issued: list[Key] = []  # every key that was ever created, whoever got to know of it
         self._faults: list[Fault] = []
         self._fresh_until: dict[str, float] = {}
+        self._unused: set[str] = set()  # keys that were created and not used yet
         self._listed = self.listed_before = b""  # the last list of keys, and the last one before a key was created
         self._lock = threading.Lock()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -129,6 +130,7 @@ class Faults:
         with self._lock:
             self._faults.clear()
             self._fresh_until.clear()
+            self._unused.clear()
             self.asked.clear()
             self.agents.clear()
             self.fresh, self.client, self.script = 0.0, list, None
@@ -148,6 +150,9 @@ class Faults:
         with self._lock:
             if call.operation == "CreateAccessKey":
                 self.agents.append(call.headers.get("User-Agent", ""))
+            if call.key in self._unused:
+                self._unused.remove(call.key)
+                self._fresh_until[call.key] = time.monotonic() + self.fresh
             if time.monotonic() < self._fresh_until.get(call.key, 0.0):
                 return Fault(REFUSED)
             for fault in self._faults:
@@ -168,7 +173,7 @@ class Faults:
         assert its_secret
         with self._lock:
             self.issued.append(Key(created[1].decode(), html.unescape(its_secret[1].decode())))
-            self._fresh_until[self.issued[-1].id] = time.monotonic() + self.fresh
+            self._unused.add(self.issued[-1].id)
 
     def kill(self) -> None:
         """End the client, if it is still there."""

@@ -14,7 +14,7 @@ from jeepney.io.blocking import Proxy, open_dbus_connection
 from tests.support.programs import require
 
 SECRETS = "org.freedesktop.secrets"
-_PATIENCE = 30.0  # seconds
+_PATIENCE = 60.0  # seconds
 
 # No service directories: nobody starts a service, or a prompt, by being asked for it.
 _CONFIGURATION = """\

@@ -9,7 +9,6 @@ import json
 import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from ssl import create_default_context
 
 from tests.support.clouds import REGION, Cloud, Key
 from tests.support.programs import require
-from tests.support.targets import certify
+from tests.support.targets import certify, reserve
 
 _GRPC = 10_000  # what SeaweedFS adds to a port for the same server's gRPC
 _PATIENCE = 60.0  # seconds for a start
@@ -55,7 +54,7 @@ class Seaweed(Cloud):
         self._server = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        """A port that looked free may be taken a moment later by a test beside this one: then others are tried."""
+        """A port that looked free may be taken a moment later by another program: then others are tried."""
         for _ in range(5):
             names = ("master.port", "volume.port", "filer.port", "s3.port", "s3.port.https")
             ports = self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
@@ -140,15 +139,6 @@ def _free_ports(number: int) -> list[int]:
     found: list[int] = []
     while len(found) < number:
         port = random.randrange(10_100, 22_000)
-        if port not in found and _is_free(port) and _is_free(port + _GRPC):
+        if reserve(port, port + _GRPC):
             found.append(port)
     return found
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -15,12 +15,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.support.containers import require_root
 from tests.support.programs import require
 from tests.support.targets import free_port
+from tests.support.waiting import until
 
 ACCOUNTS = ("deploy", "careful", "plain", "tiny", "rowdy", "barred", "parrot")
 _FIRST_UID = 61001
@@ -203,11 +203,8 @@ class Sshd:
         server = subprocess.Popen(
             (require("unshare"), "--mount", "--propagation", "slave", "sh", "-c", script), stdin=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while not _answers(self.port):
-            assert server.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline, "sshd does not listen"
-            time.sleep(0.02)
+        until(lambda: _answers(self.port) or server.poll() is not None, "sshd does not listen")
+        assert server.poll() is None, (self.folder / "log").read_text()
         return server
 
     def close(self) -> None:
@@ -215,7 +212,7 @@ class Sshd:
         self._mute.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._server.pid, signal.SIGTERM)
-        self._server.wait(20)
+        self._server.wait(60)
 
 
 def _answers(port: int) -> bool:

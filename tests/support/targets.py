@@ -33,12 +33,34 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+_OURS: list[socket.socket] = []  # by which the ports of this process are known to be taken
+
+
 def free_port() -> int:
-    """A port that nobody listens on, and that no outgoing connection is given before a server takes it."""
+    """A port that nobody listens on, and that no outgoing connection is given before a server takes it.
+
+    No other test is given it before this process ends.
+    """
     while True:
         port = 15_000 + secrets.randbelow(15_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        if reserve(port):
             return port
+
+
+def reserve(*ports: int) -> bool:
+    """Take ports for this process, where all of them are free: between a look at a port and the server that takes it,
+    another process may look, too. Each is held by a socket for datagrams, which leaves it to a server."""
+    with contextlib.ExitStack() as held:
+        try:
+            marks = [held.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in ports]
+            for mark, port in zip(marks, ports, strict=True):
+                mark.bind(("127.0.0.1", port))
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            return False
+        held.pop_all()
+    _OURS.extend(marks)
+    return True
 
 
 def wait_for(port: int, child: "subprocess.Popen[bytes]", name: str) -> None:

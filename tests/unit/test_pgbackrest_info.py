@@ -225,6 +225,13 @@ def test_a_sentence_is_one_line_that_follows_a_colon():
         assert not row.sentence.endswith(".")
 
 
+@pytest.mark.parametrize("status", [41, 42])
+def test_a_server_that_is_slow_is_no_fault_of_a_file_or_of_the_configuration(status: int):
+    """As 2.45 ends where one of two tries came too late, or both did."""
+    said = "ERROR: [041]: unable to load info file 'a' or 'b':\n FileReadError: timeout after 1000ms waiting for read from 'h:443'"
+    assert failures.explain(status, said).sentence == "the bucket's server did not answer in time"
+
+
 def test_a_status_that_nobody_knows_is_no_bug():
     assert failures.explain(126, "").remedy is Remedy.AGAIN
     assert failures.explain(3, "anything").remedy is Remedy.AGAIN
