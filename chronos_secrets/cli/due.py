@@ -42,7 +42,7 @@ class Day(click.ParamType):  # type: ignore[type-arg]  # as click's own types ar
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
         try:
-            return value if isinstance(value, date) else date.fromisoformat(str(value))
+            return date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"'{value}' is no day; write it as YYYY-MM-DD", param, ctx)
 
@@ -83,7 +83,7 @@ def due(
     if target is not None and form not in _TO_FILE:
         raise UsageError("--output goes with --format html or prometheus", hint="for the others: > FILE")
     today = today or session.today
-    if unlock or write_expiry or session.password_given:
+    if unlock or session.password_given:
         session.vault  # noqa: B018  opening it refreshes what is remembered
     if write_expiry:
         session.vault.require_writable()

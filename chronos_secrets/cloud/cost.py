@@ -152,9 +152,9 @@ class Bill(NamedTuple):
         return tuple(line.what for line in self.lines if line.price is None)
 
 
-def bill(usage: Usage, prices: Prices, lifecycle: Lifecycle | None, requests: Requests) -> Bill:
+def bill(usage: Usage, prices: Prices, rules: Lifecycle, requests: Requests) -> Bill:
     """The month from now on."""
-    moving = _moving(usage, lifecycle or _NEVER)
+    moving = _moving(usage, rules)
     return Bill((*_storage(usage, prices), *_transitions(moving, prices), *_requests(usage, prices, requests)))
 
 
@@ -176,10 +176,9 @@ def early(usage: Usage, prices: Prices, lifecycle: Lifecycle | None) -> list[tup
     rules, found = lifecycle or _NEVER, dict[str, tuple[Amount, Fraction]]()
     for cell, amount in usage.cells.items():
         left = LEAST_DAYS.get(cell.storage, 0) - _days_in_class(cell, rules)
-        price = prices.storage.get(cell.storage)
-        if left > 0 and price is not None:
+        if left > 0:
             before, cost = found.get(cell.storage, (Amount(), Fraction(0)))
-            cost += Fraction(amount.size * left, GB * MONTH) * Fraction(price.usd)
+            cost += Fraction(amount.size * left, GB * MONTH) * Fraction(prices.storage[cell.storage].usd)
             found[cell.storage] = before + amount, cost
     return [(storage, *each) for storage, each in sorted(found.items())]
 

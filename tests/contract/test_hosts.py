@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import secrets
@@ -25,7 +26,7 @@ import pytest
 from chronos_secrets.errors import ChronosError, Exit, Incomplete, Refused, TargetFailed
 from chronos_secrets.secret import Secret
 from chronos_secrets.systems import process
-from chronos_secrets.systems.hosts import Container, CutOff, Host, Local, Ran, Ssh, wire
+from chronos_secrets.systems.hosts import Container, CutOff, Host, Local, Mount, Ran, Ssh, wire
 from chronos_secrets.systems.hosts.host import PATIENCE
 from tests.support.containers import Engine, require_root
 from tests.support.programs import require
@@ -905,3 +906,77 @@ def test_an_interrupted_one_off_leaves_no_container(world, outside):
 def test_a_one_off_that_cannot_be_made_says_what_the_engine_said(outside):
     with pytest.raises(TargetFailed, match=r"made no container like idle: .*stranger"):
         Container("idle", user="stranger", inside=outside).one_off(("true",), timeout=60)
+
+
+def test_what_one_offs_left_is_found_by_name_and_what_the_engine_does_not_do_is_said(world, outside):
+    host = Container("db", inside=outside)
+    try:
+        world.engine("create", "--name", "db-one-off-1", "--rootfs", str(world.engine.rootfs), "true")
+        assert (host.one_offs(), Container("idle", inside=outside).one_offs()) == (["db-one-off-1"], [])
+    finally:
+        world.engine.remove("db-one-off-1")
+    stranger = Container("dx", inside=outside)
+    for act, verb in ((stranger.start, "start"), (lambda: stranger.stop(timeout=1), "stop")):
+        with pytest.raises(TargetFailed, match=f"does not {verb} dx"):
+            act()
+    assert stranger.said(3) == b"", "a complaint of the engine is no word of the container"
+
+
+def test_a_file_of_a_container_is_read_as_its_root(world, outside):
+    (world.data / "private").write_bytes(b"of root")
+    (world.data / "private").chmod(0o600)
+    assert Container("db", inside=outside).read(str(world.data / "private"), 100) == b"of root"
+
+
+@pytest.fixture
+def engine_that_says(tmp_path: Path) -> Callable[[str], Container]:
+    """A container whose engine answers everything so: what docker says differs from what podman says."""
+
+    def made(text: str) -> Container:
+        (tmp_path / "said").write_text(text)
+        program = tmp_path / "engine"
+        program.write_text(f"#!/bin/sh\ncat {shlex.quote(str(tmp_path))}/said\necho aside >&2\n")
+        program.chmod(0o755)
+        return Container("db", engine=str(program))
+
+    return made
+
+
+@pytest.mark.parametrize(("facts", "published"), [
+    ({"HostConfig": {"NetworkMode": "container:4f2a"}}, True),
+    ({"HostConfig": {"NetworkMode": "host"}}, True),
+    ({"HostConfig": {"PortBindings": {"5432/tcp": [{"HostPort": "6543"}]}}}, True),  # one that is stopped
+    ({"NetworkSettings": {"Ports": {"5432/tcp": [{"HostPort": "6543"}]}}}, True),  # a port that docker chose
+    ({"HostConfig": {"PortBindings": {"6543/tcp": None}}, "NetworkSettings": {"Ports": {"6543/tcp": None}}}, False),
+    ({"HostConfig": None, "NetworkSettings": None}, False),
+    ({}, False),
+])  # fmt: skip
+def test_a_port_is_published_as_each_engine_tells_it(engine_that_says, facts, published):
+    assert engine_that_says(json.dumps([facts])).publishes(6543) == published
+
+
+@pytest.mark.parametrize(("facts", "steady"), [
+    ({"State": {"Running": True}}, True), ({"State": {"Running": True}, "RestartCount": 2}, False),
+    ({"State": {"Running": False}}, False), ({}, False),
+])  # fmt: skip
+def test_a_container_that_was_started_again_and_again_does_not_run_steadily(engine_that_says, facts, steady):
+    assert engine_that_says(json.dumps([facts])).runs_steadily() == steady
+
+
+def test_only_a_file_that_is_bound_is_held_alone(engine_that_says):
+    kinds = ("volume", "bind")
+    mounts = [{"Type": kind, "Source": "/shared", "Destination": f"/in/{kind}"} for kind in kinds]
+    held = engine_that_says(json.dumps([{"Mounts": mounts}])).holds_alone("/other/../shared")
+    assert held == Mount("bind", "/shared", "/in/bind", writable=True)
+    assert engine_that_says(json.dumps([{"Mounts": mounts[:1]}])).holds_alone("/shared") is None
+    assert engine_that_says('[{"Mounts": null}]').mounts() == engine_that_says("[{}]").mounts() == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[null]", "[{}, {}]"])
+def test_an_answer_that_is_not_understood_is_a_failure_of_the_target(engine_that_says, text):
+    with pytest.raises(TargetFailed, match="in a way that is not understood"):
+        engine_that_says(text).is_running()
+
+
+def test_the_log_of_a_container_is_both_of_its_streams(engine_that_says):
+    assert engine_that_says("out\n").said(3) == b"out\naside\n"

@@ -428,12 +428,30 @@ def test_a_machine_without_any_credentials_is_told(world: World):
         world.target(profile=None).survey(world.current)
 
 
-@pytest.mark.parametrize("answer", [bad.EXPIRED, bad.REFUSED])
+@pytest.mark.parametrize(
+    "answer",
+    [bad.EXPIRED, bad.EXPIRED._replace(status=400), bad.Answer(400, "ExpiredTokenException"), bad.REFUSED],
+)
 def test_an_admin_session_that_ends_in_the_middle_is_told_as_such(world: World, answer: bad.Answer):
     world.faults.add(answer, "CreateAccessKey")
     with pytest.raises(SignInNeeded, match="the AWS session of profile admin is not valid any more") as caught:
         world.issue()
     assert caught.value.hint == "aws configure --profile admin"
+
+
+def test_a_role_that_the_admin_may_not_have_is_a_matter_of_signing_in_and_no_right_that_ours_lacks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    aws = Path(os.environ["HOME"]) / ".aws"
+    with (aws / "config").open("a") as config:
+        config.write("\n[profile lent]\nrole_arn = arn:aws:iam::000000000000:role/r\nsource_profile = admin\n")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", world.faults.url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    world.faults.add(bad.FORBIDDEN, "AssumeRole")
+    with pytest.raises(SignInNeeded, match="the AWS session of profile lent is not valid any more") as caught:
+        world.target(profile="lent").survey(world.current)
+    assert caught.value.hint == "aws configure --profile admin"
+    assert [each.operation for each in world.faults.asked] == ["AssumeRole"]
 
 
 # --- bad days ---------------------------------------------------------------------------------------------------------

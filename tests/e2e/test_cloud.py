@@ -71,7 +71,7 @@ def test_all_is_planned_and_made_and_then_there_is_nothing_to_do(house: Birdhous
     done = house.apply("--yes")
     assert done.status == 0, done.text
     assert house.plan() == (0, "", "nothing to do\n")
-    assert house.apply("--yes") == (0, "", "nothing to do\n")
+    assert house.apply("--yes") == house.apply() == (0, "", "nothing to do\n")
     assert [*house.rules()] == [
         f"chronos-secrets-{each}" for each in ("move", "expire", "noncurrent", "delete-markers", "incomplete-uploads")
     ]
@@ -519,6 +519,9 @@ def test_a_step_that_fails_leaves_out_what_needs_it_and_nothing_else(house: Bird
     assert "lifecycle: left out, for it needs the versioning" in done.err
     assert "chronos-secrets cloud apply    (once the profile may do that)" in done.err
     assert house.changes() == ["versioning", "lifecycle"]
+    recorded = house.run("history").out
+    assert "setting: encryption" in recorded
+    assert "setting: versioning" not in recorded, "the history has what was done"
     assert house.apply("--yes").status == 0
     assert house.plan().status == 0
 
@@ -628,3 +631,24 @@ def test_no_line_has_the_number_of_the_account(settled: Birdhouse, server: Moto)
     for done in (settled.plan(), settled.plan("--json")):
         assert "arn:aws:iam::ACCOUNT:user/*" in done.out
         assert server.account not in done.text
+
+
+def test_what_is_left_out_for_a_setting_that_is_not_known_is_said_with_why_that_is_not_known(house: Birdhouse):
+    house.server.bucket(house.bucket)
+    _limited(house, "s3:GetBucketVersioning")
+    done = house.apply("--yes")
+    assert done.status == 8, done.text
+    assert "lifecycle: left out, for it needs the versioning" in done.err
+    assert "does not allow s3:GetBucketVersioning" in done.err
+    assert house.rules() == {}
+    done = house.apply("--yes")
+    assert done.status == 7, done.text
+
+
+def test_a_session_that_ends_before_anything_is_made_is_a_no_with_the_command_that_signs_in(settled: Birdhouse, proxy):
+    settled.s3.put_bucket_versioning(Bucket=settled.bucket, VersioningConfiguration={"Status": "Suspended"})
+    settled.at(proxy.url)
+    proxy.add(faults.EXPIRED, "PUT ?versioning", times=9)
+    done = settled.apply("--yes")
+    assert done.status == 7, "nothing is done, so nothing is incomplete"
+    assert "hint: aws configure --profile admin" in done.err

@@ -128,6 +128,16 @@ def test_what_replaced_a_version_is_known_across_pages(house: Counted):
     assert [each.since for each in found if each.current] == [each.written for each in found if each.current]
 
 
+def test_without_a_lifecycle_nothing_moves_and_nothing_ends(house: Counted):
+    lines = house.inventory.read_text().splitlines(keepends=True)
+    house.inventory.write_text("".join(each for each in lines if "lifecycle:" not in each))
+    house.put("backups/a", 1_000_000)
+    house.put("backups/b", 200_000, "GLACIER_IR")
+    found = house.reckoned("--months", "3")
+    assert {each["kind"] for each in found["lines"]} == {"storage", "requests"}
+    assert len(set(found["months"])) == 1
+
+
 @pytest.mark.parametrize(
     ("diff", "runs"),
     [
@@ -142,6 +152,16 @@ def test_requests_come_from_the_inventory(house: Counted, diff: str, runs: int, 
     house.inventory.write_text(house.inventory.read_text() + PGBACKREST.replace("0 5,17,23 * * *", diff))
     lines = {each["what"].split(":")[0]: each["quantity"] for each in house.reckoned()["lines"]}
     assert lines == {"PUT": 8640, "LIST": 8640, "GET": 8640, "LIST and GET of backups": 20 * runs}
+
+
+def test_requests_of_which_the_inventory_does_not_tell_are_not_taken_for_none(house: Counted):
+    house.edit("destinations:\n", f"destinations:\n{CONFIG}")
+    lines = PGBACKREST.splitlines(keepends=True)
+    house.inventory.write_text(house.inventory.read_text() + "".join(lines[:-2]))
+    done = house.cost()
+    assert done.status == 0, done.text
+    assert "the inventory does not say pgbackrest: archive_timeout or pgbackrest: schedule" in done.err
+    assert house.plan().status == 1
 
 
 def test_a_region_without_prices_is_reckoned_with_another_s_and_said(house: Counted):

@@ -15,6 +15,7 @@ from icalendar import Calendar
 
 from chronos_secrets.cli.due import RUNNABLE
 from chronos_secrets.cli.main import run
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.schedule import Known, Rotated, standing
@@ -105,6 +106,8 @@ def test_the_vault_is_not_opened_by_due_unless_it_is_told_to(project):
     status, _, err = project.run("due", *TODAY, "--unlock", unlocked=True)
     assert status == Exit.VAULT
     assert "is not a KeePassXC file" in err
+    assert project.run("due", *TODAY, unlocked=True)[0] == Exit.VAULT, "whoever says where the password is means it"
+    assert project.run("due", *TODAY, "--unlock")[0] == Exit.VAULT
 
 
 def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project):
@@ -115,6 +118,28 @@ def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(
     assert (row["state"], row["last_rotated"], row["due"]) == ("ok", "2026-10-01", "2027-04-01")
     assert row["origin"] == "changed by hand in KeePassXC"
     assert "by what was seen in the vault today" in project.run("due", *TODAY)[2]
+    assert project.run("due", *TODAY, "--unlock", unlocked=True)[2] == "", "it was looked at now"
+
+
+def test_days_that_could_not_be_kept_are_said_not_to_be_known_though_the_vault_was_open(project):
+    project.make_vault()
+    project.change(datetime(2026, 10, 1, 12, tzinfo=UTC), Password="changed by hand in the client")
+    assert project.run("check", unlocked=True)[0] == Exit.OK
+    (project.state / "dates.json").unlink()
+    (project.state / "dates.json").mkdir()
+    status, _, err = project.run("due", *TODAY, "--unlock", unlocked=True)
+    assert status == Exit.NO
+    assert "only the inventory's rotated: is known" in err
+
+
+@pytest.mark.parametrize(("days", "told"), [(0, "today"), (1, "1 day ago"), (3, "3 days ago")])
+def test_how_long_ago_the_vault_was_open_is_told_in_days(project, days, told, monkeypatch):
+    project.make_vault()
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
+    assert project.run("check", unlocked=True)[0] == Exit.OK
+    now += timedelta(days=days, hours=23)
+    assert f"by what was seen in the vault {told}; " in project.run("due", *TODAY)[2]
 
 
 def test_a_change_by_the_real_keepassxc_counts_and_an_edit_of_the_notes_does_not(project):
@@ -182,8 +207,8 @@ def test_a_task_is_ticked_by_done_and_by_the_command_that_it_runs(project):
     inventory.write_text(inventory.read_text().replace("run: [check, --live]", "run: [check]"))
     project.make_vault()
     assert project.rows()["docs-review"]["state"] == "overdue"
-    status, out, _ = project.run("done", "docs-review", "--note", "read it all", unlocked=True)
-    assert (status, out.split()[0]) == (Exit.OK, "docs-review")
+    status, out, _ = project.run("done", "docs-review", "docs-review", "--note", "read it all", unlocked=True)
+    assert (status, out.split()[0], len(out.splitlines())) == (Exit.OK, "docs-review", 1)
     assert project.run("check", unlocked=True)[0] == Exit.OK
     rows = project.rows()
     assert rows["docs-review"]["state"] == rows["credentials-valid"]["state"] == "ok"
@@ -247,6 +272,8 @@ def test_the_tick_in_the_vault_is_one_that_keepassxc_shows(project):
         (("done", "docs-review", "--on", "yesterday"), "write it as YYYY-MM-DD"),
         (("done",), "missing argument"),
         (("due", "--within", "soon"), "write 60d or 8w"),
+        (("due", "--within", "8weeks"), "write 60d or 8w"),
+        (("due", "--within", "10000000000d"), "write 60d or 8w"),
         (("due", "--today", "2026-02-30"), "write it as YYYY-MM-DD"),
         (("due", "--fail-on", "never"), "due-soon"),
     ],
@@ -359,7 +386,28 @@ def test_the_history_says_what_was_done_and_is_proved_by_the_vault(project):
     assert [(event["what"], event["subject"]) for event in json.loads(out)["events"]] == [
         ("render", "env"), ("done", "docs-review"),
     ]  # fmt: skip
-    assert project.run("history", "verify", unlocked=True)[0] == Exit.OK
+    status, _, err = project.run("history", "verify", unlocked=True)
+    assert (status, err) == (Exit.OK, "no line was changed, dropped or cut off\n")
+
+
+def test_a_history_with_a_line_that_cannot_be_read_is_shown_and_never_called_whole(project):
+    project.make_vault()
+    project.run("done", "docs-review", unlocked=True)
+    with (project.state / "history.jsonl").open("ab") as log:
+        log.write(b"{torn\n")
+    status, out, err = project.run("history")
+    assert (status, "docs-review" in out, "the log is damaged" in err) == (Exit.NO, True, True)
+    status, out, _ = project.run("history", "--json")
+    assert (status, json.loads(out)["damaged"]) == (Exit.NO, [2])
+
+
+def test_the_history_since_a_day_begins_with_the_projects_day_and_not_utcs(project, monkeypatch):
+    project.make_vault()
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: datetime(2026, 11, 22, 3, tzinfo=UTC)))  # the 21st there
+    project.run("done", "docs-review", unlocked=True)
+    shown = {day: project.run("history", "--since", day)[1] for day in ("2026-11-21", "2026-11-22")}
+    assert "docs-review" in shown["2026-11-21"]
+    assert "docs-review" not in shown["2026-11-22"]
 
 
 @pytest.mark.parametrize(
@@ -389,6 +437,7 @@ def test_history_that_the_vault_knows_nothing_of_is_not_called_proved(project):
     project.run("render", "env", "--to", "out", unlocked=True)
     status, _, err = project.run("history", "verify", unlocked=True)
     assert status == Exit.OK
+    assert err.startswith("no line was changed\n"), "what was cut off would not be found"
     assert "the vault remembers nothing of this machine's log yet" in err
 
 
@@ -429,6 +478,7 @@ def test_nothing_is_ticked_where_the_vault_cannot_take_the_tick(project):
     status, out, err = project.run("done", "docs-review", unlocked=True)
     assert (status, out) == (Exit.REFUSED, "")
     assert "chronos-secrets vault upgrade" in err
+    assert project.run("due", "--write-expiry", unlocked=True)[:2] == (Exit.REFUSED, "")
     assert project.rows()["docs-review"]["state"] == "overdue"
     assert project.run("vault", "upgrade", unlocked=True)[0] == Exit.OK
     assert "remembers nothing" not in project.run("history", "verify", unlocked=True)[2]

@@ -5,14 +5,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.stub import Stubber
 
+from chronos_secrets.errors import TargetFailed
 from chronos_secrets.secret import Secret
-from chronos_secrets.systems.aws import clients, listing, users
+from chronos_secrets.systems.answers import CannotTell, NotHonoured
+from chronos_secrets.systems.aws import clients, listing, sts, users
 from chronos_secrets.systems.aws.bucket import Rules
+from chronos_secrets.systems.aws.iam import AccessKeys
 from chronos_secrets.systems.aws.posture import Inspected
-from chronos_secrets.systems.aws.refusals import Unanswered
+from chronos_secrets.systems.aws.refusals import Away, Unanswered
 from chronos_secrets.systems.aws.users import Group, Users
+from tests.support.targets import no_proxy
 
 ACCOUNT = "111122223333"
 WHERE = {"Bucket": "birds", "ExpectedBucketOwner": ACCOUNT}
@@ -127,3 +132,91 @@ def test_a_list_of_iam_is_read_to_its_last_page(asker: clients.Clients):
         iam.add_response("list_attached_group_policies", {"AttachedPolicies": []})
         iam.add_response("list_group_policies", {"PolicyNames": []})
         assert Users(asker, ACCOUNT, "aws").group("g") == Group(("a", "b"), (), ())
+
+
+class Body:
+    """The body of an answer, as botocore reads it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._text.encode()
+
+
+def _answer(service: str, text: str, *, once: str = "") -> clients.Clients:
+    """Who asks a service that answers everything with this."""
+    made = clients.of_key(Secret("x"), Secret("x"), clients.Place("ca-central-1"))
+    with made.failures(service, "any"):
+        client = made.client(service, once=once)
+    client.meta.events.register("before-send", lambda **_: AWSResponse("https://x", 200, {}, Body(text)))
+    return made
+
+
+_CREATED = "<CreateAccessKeyResponse><CreateAccessKeyResult>{}</CreateAccessKeyResult></CreateAccessKeyResponse>"
+
+
+@pytest.mark.parametrize("text", [
+    "<!DOCTYPE html><br>welcome to our network", "<html>welcome to our network</html>",
+    *(_CREATED.format(each) for each in (
+        "", "<AccessKey><AccessKeyId>AKIA</AccessKeyId></AccessKey>",
+        "<AccessKey><SecretAccessKey>x</SecretAccessKey></AccessKey>",
+    )),
+])  # fmt: skip
+def test_an_answer_without_a_whole_key_leaves_it_open_whether_one_was_created(text: str):
+    with pytest.raises(Unanswered):
+        AccessKeys(_answer("iam", text, once="rotation"), "wren").create("rotation")
+
+
+@pytest.mark.parametrize(
+    "known", ["", "<Arn>arn:aws:iam::111122223333:user/wren</Arn>", f"<Account>{ACCOUNT}</Account>"]
+)
+def test_a_caller_of_whom_not_all_is_known_is_nobody(known: str):
+    text = f"<GetCallerIdentityResponse><GetCallerIdentityResult>{known}</GetCallerIdentityResult></GetCallerIdentityResponse>"
+    with pytest.raises(TargetFailed, match="is not AWS STS"):
+        sts.whose(_answer("sts", text))
+
+
+@pytest.mark.parametrize(("status", "code", "meant"), [
+    (403, "AccessDenied", CannotTell), (404, "NoSuchEntity", CannotTell), (501, "NotImplemented", CannotTell),
+    (403, "InvalidClientTokenId", NotHonoured), (500, "InternalFailure", Unanswered),
+])  # fmt: skip
+def test_when_a_key_was_last_used_is_unknown_only_where_the_answer_is_a_no(
+    status: int, code: str, meant: type[TargetFailed], asker: clients.Clients
+):
+    with Stubber(asker.client("iam")) as iam:
+        iam.add_client_error("get_access_key_last_used", code, http_status_code=status)
+        with pytest.raises(TargetFailed) as caught:
+            AccessKeys(asker, "wren").last_use("A" * 20)
+    assert type(caught.value) is meant
+
+
+def test_when_a_key_was_last_used_is_not_asked_of_an_iam_that_is_away(monkeypatch: pytest.MonkeyPatch):
+    no_proxy(monkeypatch)
+    monkeypatch.setattr(clients, "TRIES", 1)
+    nobody = clients.Place("ca-central-1", "http://127.0.0.1:1")
+    with pytest.raises(Away):
+        AccessKeys(clients.of_key(Secret("x"), Secret("x"), nobody), "wren").last_use("A" * 20)
+
+
+@pytest.mark.parametrize("given", ["", "A" * 15, "A" * 129, "A" * 20 + "\n", "AKIA " + "A" * 15])
+def test_what_cannot_be_the_id_of_a_key_is_no_id(given: str):
+    with pytest.raises(NotHonoured):
+        sts.require_key_id(Secret(given))
+    sts.require_key_id(Secret("A" * 20))
+
+
+def test_a_key_that_may_not_even_ask_whose_it_is_is_not_honoured(asker: clients.Clients):
+    with Stubber(asker.client("sts")) as server:
+        server.add_client_error("get_caller_identity", "AccessDenied", http_status_code=403)
+        with pytest.raises(NotHonoured):
+            sts.whose(asker)
+
+
+@pytest.mark.parametrize(("arn", "user"), [
+    ("iam::111122223333:user/birds/wren", "wren"), ("iam::111122223333:user/wren", "wren"),
+    ("sts::111122223333:assumed-role/Admin/wren", None), ("sts::111122223333:federated-user/wren", None),
+    ("iam::111122223333:root", None),
+])  # fmt: skip
+def test_only_a_user_has_the_name_of_a_user(arn: str, user: str | None):
+    assert sts.Caller(ACCOUNT, f"arn:aws:{arn}").user == user

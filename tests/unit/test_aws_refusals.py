@@ -27,10 +27,15 @@ def _answer(status: int, code: str = "", message: str = "") -> dict[str, object]
         (401, "", NotHonoured),
         (400, "Throttling", Unanswered),
         (403, "Throttling", Unanswered),
+        (400, "ThrottlingException", Unanswered),
+        (403, "RequestLimitExceeded", Unanswered),
+        (429, "SlowDown", Unanswered),
+        (429, "TooManyRequests", Unanswered),
         (503, "SlowDown", Unanswered),
         (500, "InternalFailure", Unanswered),
         (501, "NotImplemented", TargetFailed),
         (403, "OptInRequired", TargetFailed),
+        (403, "RegionDisabledException", TargetFailed),
         (302, "", TargetFailed),
         (400, "ValidationError", TargetFailed),
     ],
@@ -68,9 +73,10 @@ def test_a_missing_right_is_named_and_nothing_of_who_lacks_it():
 
 
 def test_no_arn_and_no_account_number_is_repeated():
-    message = "User arn:aws:iam::210987654321:user/wren of account 210987654321 is unwell"
+    message = "User arn:aws:iam::210987654321:user/wren of account 210987654321\n is \x1b]0;unwell"
     said = refusals.said_by(_answer(400, "ValidationError", message))
-    assert said == "ValidationError: User ... of account ... is unwell"
+    assert said.startswith("ValidationError: User ... of account ... ")
+    assert said.isprintable(), "nor can a server's words command a terminal"
 
 
 @pytest.mark.parametrize(

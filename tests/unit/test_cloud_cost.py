@@ -114,11 +114,11 @@ def test_small_objects_are_billed_as_the_class_bills_them():
 
 
 def test_what_the_lifecycle_moves_is_counted_by_age_and_size():
-    rules = NEVER._replace(glacier_ir=30, min_size=512 * 1024)
+    rules = NEVER._replace(glacier_ir=30, deep_archive=200, expire=300, min_size=512 * 1024)
     found = usage(
         version(MIB, age=5), version(MIB, age=1), version(MIB, age=0), version(1000, age=29),
         version(MIB, age=29, current=False), version(MIB, "GLACIER_IR", age=40), version(512 * 1024, age=29),
-        lifecycle=rules,
+        version(MIB, age=300), lifecycle=rules,
     )  # fmt: skip
     (moves,) = (each for each in bill(found, TABLE, rules, QUIET).lines if each.kind == "transition")
     assert (moves.what, moves.quantity) == ("moves to GLACIER_IR", 3)
@@ -128,6 +128,12 @@ def test_what_the_lifecycle_moves_is_counted_by_age_and_size():
 def test_without_a_limit_of_its_own_a_rule_moves_nothing_below_128_kib():
     rules = NEVER._replace(glacier_ir=30)
     found = usage(version(128 * 1024 - 1, age=29), version(128 * 1024, age=29), lifecycle=rules)
+    assert [each.quantity for each in bill(found, TABLE, rules, QUIET).lines if each.kind == "transition"] == [1]
+
+
+def test_a_rule_whose_limit_is_0_moves_all_but_what_is_empty():
+    rules = NEVER._replace(glacier_ir=30, min_size=0)
+    found = usage(version(0, age=29), version(1, age=29), lifecycle=rules)
     assert [each.quantity for each in bill(found, TABLE, rules, QUIET).lines if each.kind == "transition"] == [1]
 
 
@@ -147,6 +153,20 @@ def test_the_months_to_come_follow_the_lifecycle():
     assert not [each for each in (*fifth.lines, *sixth.lines) if each.kind == "storage"]
 
 
+def test_what_two_rules_move_within_a_month_is_in_the_last_class():
+    rules = NEVER._replace(glacier_ir=30, deep_archive=45)
+    _, second = forecast(usage(version(GB, age=20), lifecycle=rules), TABLE, rules, QUIET, 2)
+    assert second.lines[0].what == "DEEP_ARCHIVE, current"
+
+
+def test_a_noncurrent_version_goes_by_its_own_rule_and_not_by_the_one_of_current_objects():
+    rules = NEVER._replace(expire=10, noncurrent=100)
+    bills = forecast(usage(version(GB, age=20, current=False)), TABLE, rules, QUIET, 4)
+    assert [[line.what for line in each.lines if line.kind == "storage"] for each in bills] == [
+        ["STANDARD, noncurrent"], ["STANDARD, noncurrent"], ["STANDARD, noncurrent"], [],
+    ]  # fmt: skip
+
+
 def test_expiry_in_a_bucket_with_versions_deletes_nothing_where_no_rule_ends_the_noncurrent():
     rules = NEVER._replace(expire=30)
     bills = forecast(usage(version(GB, age=20)), TABLE, rules, QUIET, 24)
@@ -160,10 +180,12 @@ def test_deleting_early_costs_the_rest_of_the_least_time():
     assert (name, amount.versions) == ("GLACIER_IR", 1)
     assert dollars == Fraction("0.004") * 60 / 30  # it is there for 30 of 90 days
     assert early(usage(version(GB, "GLACIER_IR", age=120), version(GB)), TABLE, rules) == []
+    ((_, _, dollars),) = early(usage(version(GB, "GLACIER_IR", age=10)), TABLE, rules)
+    assert dollars == Fraction("0.004") * 80 / 30  # no rule has moved it: it was written there
 
 
 def test_requests_come_from_the_schedule_the_timeout_and_what_was_written():
-    found = usage(*[version(1, age=3)] * 100, *[version(1, age=31)] * 7)
+    found = usage(*[version(1, age=3)] * 100, *[version(1, age=30)] * 7)
     lines = {
         each.what.partition(":")[0] + each.what.partition(":")[2][:8]: each
         for each in bill(found, TABLE, NEVER, Requests(8640, 120)).lines
@@ -183,6 +205,7 @@ def test_a_class_without_a_price_is_said_and_not_taken_for_free():
     assert found.unpriced == ("NEW, current",)
     assert report.total(found) == "total: at least $0.0230 a month"
     assert report.lines(found)[0][0] == "?"
+    assert "NEW, current" in " ".join(report.notes(found, TABLE, [], QUIET, NOW.date()))
 
 
 def test_a_bucket_of_many_objects_is_counted_and_not_held():

@@ -9,7 +9,7 @@ from chronos_secrets.cli.cloud.plan import Looked, look, require_known, show
 from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.cloud import steps
-from chronos_secrets.cloud.steps import Done, Step
+from chronos_secrets.cloud.steps import Done, Step, Unknown
 from chronos_secrets.errors import Exit, Incomplete, Refused, TargetFailed
 from chronos_secrets.report import cloud as report
 from chronos_secrets.systems.aws.refusals import Forbidden
@@ -91,7 +91,7 @@ def _apply(session: Session, found: Looked) -> None:
         raise
     failed = [each for each in results if not each.is_good]
     if failed:
-        raise _stopped(failed, good=[each for each in results if each.is_good])
+        raise _stopped(failed, good=[each for each in results if each.is_good], unknown=found.plan.unknown)
     for subject in dict.fromkeys(each.step.subject for each in results):
         settings = [each.step.setting for each in results if each.step.subject == subject]
         output.result(f"done: {subject}: {', '.join(settings)}")
@@ -101,8 +101,10 @@ def _say(step: Step) -> None:
     output.say(f"{step.subject}: {step.setting} ...")
 
 
-def _stopped(failed: Sequence[Done], *, good: Sequence[Done]) -> TargetFailed | Incomplete:
-    first = next(each.error for each in failed if each.error is not None)
+def _stopped(failed: Sequence[Done], *, good: Sequence[Done], unknown: Sequence[Unknown]) -> TargetFailed | Incomplete:
+    """What is left out needs a step that failed, or a setting that could not be looked at."""
+    errors = [*(each.error for each in failed), *(each.error for each in unknown)]
+    first = next(each for each in errors if each is not None)
     told = [f"done: {each.step.subject}: {each.step.setting}" for each in good]
     told += [f"not done: {report.outcome(each)}" for each in failed]
     kind = Incomplete if good else TargetFailed
