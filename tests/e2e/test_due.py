@@ -15,6 +15,7 @@ from icalendar import Calendar
 
 from chronos_secrets.cli.due import RUNNABLE
 from chronos_secrets.cli.main import run
+from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.schedule import Known, Rotated, standing
@@ -107,7 +108,9 @@ def test_the_vault_is_not_opened_by_due_unless_it_is_told_to(project):
     assert "is not a KeePassXC file" in err
 
 
-def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project):
+def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project, monkeypatch):
+    now = datetime.now(UTC)  # until the end: midnight may come meanwhile
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
     project.make_vault()
     project.change(datetime(2026, 10, 1, 12, tzinfo=UTC), Password="changed by hand in the client")
     assert project.run("check", unlocked=True)[0] == Exit.OK

@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.support.containers import require_root
 from tests.support.programs import require
 from tests.support.targets import free_port
+from tests.support.waiting import until
 
 ACCOUNTS = ("deploy", "careful", "plain", "tiny", "rowdy", "barred", "parrot")
 _FIRST_UID = 61001
@@ -134,11 +135,13 @@ class Sshd:
         require("sudo")
         self.folder = folder
         self.config = folder / "ssh_config"
-        self.port, closed = free_port(), free_port()
+        self.port = free_port()
+        self._closed = socket.socket()  # nobody listens there, and nobody else can
+        self._closed.bind(("127.0.0.1", 0))
         self._mute = socket.create_server(("127.0.0.1", 0))  # takes connections and says nothing
         path = f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         facts = {
-            "folder": folder, "port": self.port, "closed": closed, "mute": self._mute.getsockname()[1],
+            "folder": folder, "port": self.port, "closed": self._closed.getsockname()[1], "mute": self._mute.getsockname()[1],
             "path": path, "python": sys.executable,
             "accounts": "\n".join(f"Host {name}\n    User {name}" for name in ACCOUNTS),
         }  # fmt: skip
@@ -203,24 +206,28 @@ class Sshd:
         server = subprocess.Popen(
             (require("unshare"), "--mount", "--propagation", "slave", "sh", "-c", script), stdin=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while not _answers(self.port):
+        deadline = time.monotonic() + 60
+        while not (from_port := _answers(self.port)):
             assert server.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, "sshd does not listen"
             time.sleep(0.02)
+        ended = f" by 127.0.0.1 port {from_port}"
+        until(lambda: ended in (self.folder / "log").read_text(), "sshd does not write that we left again")
         return server
 
     def close(self) -> None:
         """Stop the server."""
         self._mute.close()
+        self._closed.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._server.pid, signal.SIGTERM)
-        self._server.wait(20)
+        self._server.wait(60)
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int) -> int:
+    """The port that we asked from; 0 where no sshd answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as talk:
-            return talk.recv(4) == b"SSH-"
+            return int(talk.getsockname()[1]) if talk.recv(4) == b"SSH-" else 0
     except OSError:
-        return False
+        return 0
