@@ -17,6 +17,7 @@ from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Local
 from tests.support.backup_hosts import IN_BOX, WAYS, Backed, Way
 from tests.support.commands import Done
+from tests.support.sightings import query
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
@@ -65,6 +66,27 @@ def keeper(tmp_path: Path, backups_here: Way, monkeypatch: pytest.MonkeyPatch) -
 def later(monkeypatch: pytest.MonkeyPatch, **time: int) -> None:
     now = datetime.now(UTC) + timedelta(**time)
     monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
+
+
+@pytest.fixture
+def unhurried(keeper: Keeper) -> Iterator[None]:
+    """The server sends no segment because its archive_timeout is over."""
+
+    def let(seconds: int) -> None:
+        keeper.ask(f"ALTER SYSTEM SET archive_timeout = {seconds}")
+        keeper.ask("SELECT pg_reload_conf()")
+        keeper.ask("CHECKPOINT")  # by the process that looks at the timeout, which has then heard of it
+
+    let(0)
+    yield
+    let(60)
+
+
+def send_all(keeper: Keeper) -> None:
+    """Let the server send every commit that there is."""
+    ((found,),) = query(keeper.world.database, "SELECT pg_walfile_name(pg_switch_wal())::bytea")
+    closed = bytes(found).decode()
+    wait_for_archiver(keeper, lambda told: (told.last or "") >= closed)
 
 
 def wait_for_archiver(keeper: Keeper, so: Callable[[Archiver], bool]) -> None:
@@ -155,12 +177,11 @@ def test_a_diff_of_the_schedule_that_never_came_is_a_reason(keeper: Keeper, monk
 # --- WAL --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_commit_that_is_not_archived_yet_is_seen_and_an_idle_database_has_none(keeper: Keeper):
     keeper.ask("CREATE TABLE one_more ()")
     keeper.ask("DROP TABLE one_more")
-    closed = archiver.read(keeper.server).current
-    keeper.ask("SELECT pg_switch_wal()")
-    wait_for_archiver(keeper, lambda told: (told.last or "") >= closed)
+    send_all(keeper)
     keeper.ask("CHECKPOINT")  # an idle server goes on writing such records
     facts = keeper.facts()
     assert facts["archiver"]["bytes_behind"] > 0  # type: ignore[index]  # JSON
@@ -220,6 +241,7 @@ def test_a_database_that_is_down_is_a_reason_and_the_backups_are_still_shown(kee
     assert (lines["WAL"][0], lines["archiver"][0], lines["last full"][0]) == ("no", "no", "ok")
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_wal_that_cannot_be_read_is_said_and_the_time_of_the_last_segment_is_shown(keeper: Keeper):
     keeper.ask("CREATE TABLE unseen ()")
     keeper.ask("DROP TABLE unseen")
@@ -247,7 +269,7 @@ def other_key(keeper: Keeper) -> Iterator[None]:
     world.write(world.config, text)
 
 
-@pytest.mark.usefixtures("other_key")
+@pytest.mark.usefixtures("unhurried", "other_key")  # the archiver, too, would fail with it
 def test_a_repository_that_cannot_be_read_is_a_reason_and_the_database_is_still_shown(keeper: Keeper):
     done = keeper.status()
     assert done.status == 1
@@ -280,6 +302,7 @@ def test_due_goes_by_what_was_seen_last_and_asks_nobody(
 
 def test_doctor_sees_who_may_read_the_configuration(keeper: Keeper):
     world, text = keeper.world, keeper.world.config.read_text()
+    send_all(keeper)  # without a file that it can read, the archiver would fail
     done = keeper.run("doctor", "backups")
     assert done.status == 0, done.text
     assert "pgbackrest.conf is private" in done.out

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from chronos_secrets.cli.backup import in_place
+from chronos_secrets.cli.backup import in_place, runs
 from chronos_secrets.pgbackrest import info, marking
 from chronos_secrets.systems import files
 from tests.support.backup_hosts import DESTINATION, ROOT, SECTIONS
@@ -42,7 +42,8 @@ PSQL = """\
 #!/bin/sh
 case $(cat) in
   *pg_settings*) exec cat TOLD/settings ;; *to_regclass*) echo f ;; *INSERT*) echo 1795386223 ;;
-  *archive_command*) exec cat TOLD/archived ;; *pg_stat_archiver*) exec cat TOLD/archiver ;;
+  *archive_command*) cat TOLD/archived; [ ! -e TOLD/counted ] || mv TOLD/counted TOLD/archived ;;
+  *pg_stat_archiver*) exec cat TOLD/archiver ;;
   *insert_lsn*) echo 1795386223,100,000000010000000000000002 ;;
 esac
 """
@@ -405,7 +406,10 @@ def test_a_backup_that_ends_well_and_is_not_there_is_no_backup(project: Told):
     ("last", "failed", "said"),
     [(segment(1, 3), "", "has not sent"), (segment(1, 4), segment(1, 5), "was not sent")],
 )
-def test_a_segment_that_somebody_else_sent_proves_nothing(last: str, failed: str, said: str, project: Told):
+def test_a_segment_that_somebody_else_sent_proves_nothing(
+    last: str, failed: str, said: str, project: Told, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runs, "_COUNTING", 0.0)  # it would be waited for
     (project.told / "check").write_text(f"INFO: WAL segment {segment(1, 4)} successfully archived to '/x' on repo1\n")
     config = project.root / "pgbackrest.conf"
     command = f"pgbackrest --config={config} --stanza=birds archive-push %p"
@@ -413,6 +417,14 @@ def test_a_segment_that_somebody_else_sent_proves_nothing(last: str, failed: str
     done = project.run("backup", "check", "--no-drift-check")
     assert (done.status, said in done.out) == (1, True), done.text
     (project.told / "archived").write_text(f"{segment(1, 4)},,{command}\n")
+    assert project.run("backup", "check", "--no-drift-check").status == 0
+
+
+def test_a_segment_that_arrived_before_the_command_that_sent_it_has_ended_is_waited_for(project: Told):
+    (project.told / "check").write_text(f"INFO: WAL segment {segment(1, 4)} successfully archived to '/x' on repo1\n")
+    command = f"pgbackrest --config={project.root / 'pgbackrest.conf'} --stanza=birds archive-push %p"
+    (project.told / "archived").write_text(f"{segment(1, 3)},,{command}\n")
+    (project.told / "counted").write_text(f"{segment(1, 4)},,{command}\n")
     assert project.run("backup", "check", "--no-drift-check").status == 0
 
 

@@ -43,6 +43,14 @@ def derivations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """The moment that it is while the test lasts: midnight may come meanwhile."""
+    held = datetime.now(UTC)
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: held))
+    return held
+
+
 def _due(aviary: Copied, *options: str) -> dict[str, dict[str, str]]:
     rows = json.loads(aviary.run("due", "--json", *options).out)["rows"]
     return {row["id"]: row for row in rows if row["kind"] == "copy"}
@@ -327,13 +335,13 @@ def test_a_remote_that_is_down_keeps_nobody_waiting_at_every_command(aviary: Cop
 # --- looking at copies ------------------------------------------------------------------------------------------------
 
 
-def test_the_list_says_of_each_place_what_is_known_without_a_password(aviary: Copied):
+def test_the_list_says_of_each_place_what_is_known_without_a_password(aviary: Copied, now: datetime):
     never = aviary.run("vault", "copies")
     assert never.status == Exit.OK
     assert [line.split()[:5] for line in never.out.splitlines()[1:2]] == [["near", "-", "-", "never", "?"]]
     aviary.open("vault", "copy")
     listed = aviary.run("vault", "copies")
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    today = f"{now:%Y-%m-%d}"
     assert f"near    {today}  new  opened {today}  current   1 copy" in listed.out
     assert "there is no" in " ".join(listed.out.split())
     assert all(len(line) <= 80 for line in listed.out.splitlines() if "/" not in line)
@@ -549,11 +557,11 @@ def test_pruning_says_what_it_is_for(aviary: Copied):
 # --- due --------------------------------------------------------------------------------------------------------------
 
 
-def test_due_tells_how_each_place_stands(aviary: Copied):
+def test_due_tells_how_each_place_stands(aviary: Copied, now: datetime):
     assert {each["state"] for each in _due(aviary).values()} == {"unknown"}
     aviary.plug_in()
     aviary.open("vault", "copy")
-    today = datetime.now(UTC).date()
+    today = now.date()
     rows = _due(aviary)
     assert {each["state"] for each in rows.values()} == {"ok"}
     assert rows["stick"]["due"] == f"{today + timedelta(days=7)}"

@@ -110,7 +110,9 @@ def test_the_vault_is_not_opened_by_due_unless_it_is_told_to(project):
     assert project.run("due", *TODAY, "--unlock")[0] == Exit.VAULT
 
 
-def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project):
+def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project, monkeypatch):
+    now = datetime.now(UTC)  # until the end: midnight may come meanwhile
+    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
     project.make_vault()
     project.change(datetime(2026, 10, 1, 12, tzinfo=UTC), Password="changed by hand in the client")
     assert project.run("check", unlocked=True)[0] == Exit.OK

@@ -71,7 +71,7 @@ class Backups:
             "PGBACKREST_LOG_LEVEL_FILE": "off",
             "PGBACKREST_PG1_SOCKET_PATH": str(folder / "pg"),
             "PGBACKREST_START_FAST": "y",
-            "PGBACKREST_ARCHIVE_TIMEOUT": "30",
+            "PGBACKREST_ARCHIVE_TIMEOUT": "60",
         }
         cloud.bucket(bucket)
         cloud.user(user, bucket)
@@ -158,7 +158,7 @@ class Backups:
     def _stop_when_begun(self, child: "subprocess.Popen[bytes]") -> None:
         """Stop it once it holds its lock and talks to the database, long before it has copied everything."""
         lock, deadline = self.folder / "lock" / f"{STANZA}-backup.lock", time.monotonic() + _PATIENCE
-        while not (lock.exists() and lock.stat().st_size):
+        while not _size(lock):
             assert child.poll() is None, "the backup ended before it began"
             assert time.monotonic() < deadline, "the backup does not begin"
             time.sleep(0.01)
@@ -169,6 +169,14 @@ class Backups:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 where there is no file, or none any more."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class Backup:

@@ -134,11 +134,13 @@ class Sshd:
         require("sudo")
         self.folder = folder
         self.config = folder / "ssh_config"
-        self.port, closed = free_port(), free_port()
+        self.port = free_port()
+        self._closed = socket.socket()  # nobody listens there, and nobody else can
+        self._closed.bind(("127.0.0.1", 0))
         self._mute = socket.create_server(("127.0.0.1", 0))  # takes connections and says nothing
         path = f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         facts = {
-            "folder": folder, "port": self.port, "closed": closed, "mute": self._mute.getsockname()[1],
+            "folder": folder, "port": self.port, "closed": self._closed.getsockname()[1], "mute": self._mute.getsockname()[1],
             "path": path, "python": sys.executable,
             "accounts": "\n".join(f"Host {name}\n    User {name}" for name in ACCOUNTS),
         }  # fmt: skip
@@ -203,21 +205,27 @@ class Sshd:
         server = subprocess.Popen(
             (require("unshare"), "--mount", "--propagation", "slave", "sh", "-c", script), stdin=subprocess.DEVNULL
         )
-        until(lambda: _answers(self.port) or server.poll() is not None, "sshd does not listen")
+        asked_from: list[int] = []
+        until(lambda: _greets(self.port, asked_from) or server.poll() is not None, "sshd does not listen")
         assert server.poll() is None, (self.folder / "log").read_text()
+        ended = f" by 127.0.0.1 port {asked_from[-1]}"
+        until(lambda: ended in (self.folder / "log").read_text(), "sshd does not write that we left again")
         return server
 
     def close(self) -> None:
         """Stop the server."""
         self._mute.close()
+        self._closed.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._server.pid, signal.SIGTERM)
         self._server.wait(60)
 
 
-def _answers(port: int) -> bool:
+def _greets(port: int, asked_from: list[int]) -> bool:
+    """Whether an sshd answers; `asked_from` gets the port at our end."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as talk:
+            asked_from.append(talk.getsockname()[1])
             return talk.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -1,6 +1,7 @@
 """`backup full|diff|incr|expire|stanza-create|check`: pgBackRest's own commands, run where the inventory says."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from chronos_secrets.report import backup as report
 
 _BACKUP_TIMEOUT = 24 * 3600.0  # seconds: a first full backup over a slow line
 _TIMEOUT = 3600.0  # seconds: an expire removes each file by itself
+_COUNTING = 10.0  # seconds that an archive_command may need to end, once its segment has arrived
+_POLL = 0.2
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -105,7 +108,7 @@ def check(session: Session, *, unchecked: bool, as_json: bool) -> Exit:
     """
     there = _ready(session, "check", checked=not unchecked)
     segment = there.runner.check()
-    archived = _Archived(*there.server.ask(_ARCHIVED)[0])
+    archived = _counted(there, segment)
     faults = _archiving_faults(there, segment, archived)
     if as_json:
         output.document("backup check", {"segment": segment, "archived_last": archived.last, "faults": faults})
@@ -194,6 +197,19 @@ SELECT last_archived_wal,
   CASE WHEN coalesce(last_failed_time > last_archived_time, true) THEN last_failed_wal END,
   current_setting('archive_command')
 FROM pg_stat_archiver"""
+
+
+def _counted(there: Place, segment: str | None) -> _Archived:
+    """What the database knows of its archiving once it counts `segment`, or has had the time to.
+
+    The segment is in the repository a moment before the archive_command that sent it has ended, and it counts then.
+    """
+    deadline = time.monotonic() + _COUNTING
+    while True:
+        archived = _Archived(*there.server.ask(_ARCHIVED)[0])
+        if segment is None or archived.last[:24] >= segment or time.monotonic() >= deadline:
+            return archived
+        time.sleep(_POLL)
 
 
 def _archiving_faults(there: Place, segment: str | None, archived: _Archived) -> list[str]:
