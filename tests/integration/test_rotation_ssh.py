@@ -8,7 +8,6 @@ import random
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.support.containers import require_root
 from tests.support.remote import ssh_by
 from tests.support.rotator import Answer, Prober, Rotator, age, holding, junk
 from tests.support.sshd import Sshd
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("rotation-kills-ssh")
 
@@ -102,10 +102,7 @@ class World:
             self.olds.append(before)
         assert (history, passing) == (self.olds[-10:], [])
         self._assert_delivered()
-        deadline = time.monotonic() + 20
-        while len(list(self.file.parent.iterdir())) > 1:  # what was placed when its run was killed
-            assert time.monotonic() < deadline, os.listdir(self.file.parent)
-            time.sleep(0.01)
+        until(lambda: len(os.listdir(self.file.parent)) == 1, "what a killed run was placing stays there")
         assert self.file.read_text() == self.lines.replace("KEY", generate.public(Secret(now))[0])
         self.prober.settle()
         assert self.prober.refused == []

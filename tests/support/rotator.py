@@ -115,11 +115,12 @@ class Prober:
         while not self._ending.is_set():
             begun, held = time.time(), self._read()
             taken = self._use(held)
+            ended = time.time()  # before the next look, and so before any delivery that this look does not see
             self.uses += 1
             if taken:
                 self._begun_well = begun
             elif self._read() == held:
-                self.refused.append(time.time())
+                self.refused.append(ended)
             self._ending.wait(self._pause)
 
     def settle(self, *, patience: float = 60) -> None:

@@ -97,6 +97,7 @@ def _race(path: Path, writers: str) -> list[list[str]]:
     ready_read, ready_write = os.pipe()
     go_read, go_write = os.pipe()
     results = []
+    store._LOCK_WAIT = 120.0  # who waited too long would be told so, and not that the vault has changed
     for number in range(int(writers)):
         read, write = os.pipe()
         results.append(read)
