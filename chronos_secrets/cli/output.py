@@ -20,12 +20,12 @@ _AGAIN = "chronos-secrets check --offline"
 # What to do next where the place of the failure knew nothing better, by the error's code.
 _NEXT = {
     "usage": "chronos-secrets --help",
-    "inventory-invalid": f"{_AGAIN}    (once the file is corrected)",
-    "template-invalid": f"{_AGAIN}    (once the template is corrected)",
-    "settings-invalid": "chronos-secrets config show    (once the file is corrected)",
-    "pgbackrest-config": f"{_AGAIN}    (once the inventory or the template is corrected)",
-    "vault-missing": "chronos-secrets config show    (where the vault is looked for)",
-    "vault-locked": "chronos-secrets config show    (which vault and which key file are meant)",
+    "inventory-invalid": f"{_AGAIN}    # once the file is corrected",
+    "template-invalid": f"{_AGAIN}    # once the template is corrected",
+    "settings-invalid": "chronos-secrets config show    # once the file is corrected",
+    "pgbackrest-config": f"{_AGAIN}    # once the inventory or the template is corrected",
+    "vault-missing": "chronos-secrets config show    # where the vault is looked for",
+    "vault-locked": "chronos-secrets config show    # which vault and which key file are meant",
     "vault-unreadable": "open the file with KeePassXC, or put a copy of it in its place",
     "vault-changed": "run the command again",
     "vault-not-saved": "run the command again, once there is room and the folder can be written to",

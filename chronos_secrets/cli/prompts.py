@@ -60,7 +60,7 @@ class Operator:
         """Raises Refused where there is no terminal."""
         if not _has_terminal():
             raise Refused(
-                "this needs a person, and there is no terminal to ask on", hint=f"{self._again}    (on a terminal)"
+                "this needs a person, and there is no terminal to ask on", hint=f"{self._again}    # on a terminal"
             )
 
     def show(self, text: str) -> None:

@@ -212,7 +212,7 @@ def from_path(path: Path, at: datetime | None, zone: tzinfo | None) -> Source:
     projects = sorted({each.project for each in found.values()})
     if len(projects) > 1:
         raise UsageError(f"{path} holds copies of {' and '.join(projects)}", hint="--from FILE, one of the files there")
-    hint = f"ls -R {shlex.quote(str(path))}    (--from takes the folder of the copies, or any KeePassXC file)"
+    hint = f"ls -R {shlex.quote(str(path))}    # --from takes the folder of the copies, or any KeePassXC file"
     chosen, older = _newest(list(found.values()), at, zone, str(path), hint=hint)
     return Source(str(path / str(chosen)), str(chosen), store.read(path / str(chosen)), older)
 
@@ -266,7 +266,7 @@ def _opened(found: Source, identity: str | None, keys: Keys) -> tuple[Source, En
         return copy, keys.open(copy)
     except VaultUnreadable as error:
         if found.older:
-            error.hint = f"the same command with: --at {found.older}    (the copy before it)"
+            error.hint = f"the same command with: --at {found.older}    # the copy before it"
         raise
 
 
@@ -297,7 +297,7 @@ def _refuse_other_vault(session: Session, copy: Source, opened: Entries) -> None
     if known.is_file() and known.read_text(errors="replace") != opened.vault_id:
         raise Refused(
             f"{copy.label} is another vault than the one this project had on this machine so far",
-            hint=f"if that is right: rm {known}    (else restore it elsewhere with --to PATH)",
+            hint=f"if that is right: rm {known}    # else restore it elsewhere with --to PATH",
         )
 
 

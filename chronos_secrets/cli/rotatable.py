@@ -62,7 +62,7 @@ def chosen(inventory: Inventory, names: Sequence[str], *, due: bool) -> list[Cre
     if due:
         return rotations.rotating(inventory)
     if not names:
-        raise UsageError("nothing is named", hint="chronos-secrets rotate --due    (or rotate status)")
+        raise UsageError("nothing is named", hint="chronos-secrets rotate --due    # or rotate status")
     found: dict[str, Credential] = {}
     for name in names:
         kind = choices.GROUPS.get(name)
@@ -78,7 +78,7 @@ def require_rotatable(inventory: Inventory, name: str, *, groups: Iterable[str] 
     row = inventory.credentials.get(name)
     if row is None:
         known = choices.nearest(name, (*(each.id for each in rotations.rotating(inventory)), *groups))
-        word = f"chronos-secrets rotate {name}    (right after rotate)" if name in _COMMANDS else None
+        word = f"chronos-secrets rotate {name}    # right after rotate" if name in _COMMANDS else None
         raise UsageError(f"there is no credential '{name}'", hint=word or known)
     if row.kind not in COURSES:
         said = [f"the inventory says: never: {row.rule.reason}"] if isinstance(row.rule, Never) else []
@@ -146,12 +146,12 @@ def _rests(row: Credential, found: Standing, wish: Wish) -> str:
         if row.id not in wish.named:
             return f"never: {row.rule.reason}"
         if not wish.unasked:
-            raise Refused(f"{row.id} is not rotated by plan: {row.rule.reason}", hint=f"{command}    (all the same)")
+            raise Refused(f"{row.id} is not rotated by plan: {row.rule.reason}", hint=f"{command}    # all the same")
         if not wish.yes and not prompts.has_person():
             raise Refused(f"nobody is here to be asked about {row.id}, which is never due", hint=f"{command} --yes")
         return ""
     if wish.unasked:
         return ""
     if found.last and found.due is None and found.state.needs_action:
-        raise Refused(f"{row.id}: {found.next}", hint=f"{command}    (once the clock is right)")
+        raise Refused(f"{row.id}: {found.next}", hint=f"{command}    # once the clock is right")
     return "" if found.state.needs_action else f"not due: {found.next}; at once: {command}"

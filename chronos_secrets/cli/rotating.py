@@ -34,7 +34,7 @@ def require_unasked(session: Session) -> None:
     raise Refused(
         "nobody is here to be asked, and this machine does not rotate by itself",
         details=[f"to let it: rotate_here = true below [{project}] in {config}"],
-        hint="the same command with --yes    (this once)",
+        hint="the same command with --yes    # this once",
     )
 
 
@@ -188,7 +188,7 @@ def _undelivered(error: ChronosError, row: Credential, written: Sequence[str], l
         told.append("the old one is refused already: what still has it cannot log in until this is finished")
     error.details = (*error.details, *told)
     if error.hint is None or _RENDER.match(error.hint):
-        error.hint = f"chronos-secrets rotate {row.id}    (goes on from there)"
+        error.hint = f"chronos-secrets rotate {row.id}    # goes on from there"
     return error
 
 

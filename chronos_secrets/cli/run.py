@@ -19,7 +19,7 @@ from chronos_secrets.systems import files, masking, relay
 _INHERITED = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
 _WANTED = re.compile(r"([^.=]+)(?:\.([^.=]+))?(?:=(.*))?", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HINT = "chronos-secrets run --destination ID -- CMD    (or --with ID)"
+_HINT = "chronos-secrets run --destination ID -- CMD    # or --with ID"
 
 
 @click.command(context_settings={"allow_interspersed_args": False})

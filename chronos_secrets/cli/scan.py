@@ -214,7 +214,7 @@ def _status(*, as_json: bool) -> Exit:
         output.document("scan --status", {"projects": [_json_status(name, index) for name, index in projects]})
     elif not projects:
         output.say("no vault was opened on this machine: no value of one is looked for")
-        output.say("hint: chronos-secrets check    (where an inventory is)")
+        output.say("hint: chronos-secrets check    # where an inventory is")
     for name, index in projects if not as_json else ():
         _print_status(name, index)
     return Exit.NO if any(isinstance(index, Trouble) for _, index in projects) else Exit.OK

@@ -89,7 +89,7 @@ class Session:
         if self.inventory_setting.value is None:
             raise InventoryInvalid(
                 "there is no inventory.yaml here or in a folder above",
-                hint="chronos-secrets init --from FILE.kdbx    (or --inventory FILE)",
+                hint="chronos-secrets init --from FILE.kdbx    # or --inventory FILE",
             )
         return load.read(Path(self.inventory_setting.value))
 
@@ -300,5 +300,5 @@ def _refuse_other_vault(opened: "Vault", state: Path) -> None:
     if known and known != opened.entries.vault_id:
         raise Refused(
             f"{opened.path} is not the vault that this project name had on this machine so far",
-            hint=f"if that is right: rm {mark}    (else give the project another name in inventory.yaml)",
+            hint=f"if that is right: rm {mark}    # else give the project another name in inventory.yaml",
         )

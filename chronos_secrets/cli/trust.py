@@ -128,11 +128,11 @@ def _ask(grown: Sequence[Grown], *, shown: bool = False) -> None:
     """Ask a person once. Raises Refused for a no, and where nobody can answer."""
     lines = [] if shown else _lines(grown)
     if not prompts.has_person():
-        raise Refused(_FURTHER, details=lines, hint="chronos-secrets trust    (shows it and asks; --yes for scripts)")
+        raise Refused(_FURTHER, details=lines, hint="chronos-secrets trust    # shows it and asks; --yes for scripts")
     if lines:
         output.say("\n".join([f"{_FURTHER}:", *(f"  {line}" for line in lines)]))
     if not click.confirm("Accept this?", err=True):
-        raise Refused("it was not accepted; nothing was changed", hint="git log -p    (says who changed what)")
+        raise Refused("it was not accepted; nothing was changed", hint="git log -p    # says who changed what")
 
 
 def _lines(grown: Sequence[Grown]) -> list[str]:

@@ -11,7 +11,7 @@ from chronos_secrets.cloud.policy import Scope
 from chronos_secrets.cloud.posture import Case, Control, Facts, Judge, Key, NotKnown, Unknown, known
 
 _APPLY = "chronos-secrets cloud apply"
-OWN = f"{_APPLY}    (mends POLICY; what else the user has is edited by hand)"
+OWN = f"{_APPLY}    # mends POLICY; what else the user has is edited by hand"
 """What to do where the user's rights are wrong."""
 
 
@@ -181,7 +181,7 @@ CONTROLS: tuple[Control, ...] = (
     Control("S3.5", ("CIS-3.1.1", "s3_bucket_secure_transport_policy"), "no requests without TLS",
             _without_tls, _APPLY),
     Control("S3.6", ("s3_bucket_cross_account_access",), "no rights of other accounts", _foreign,
-            "aws s3api get-bucket-policy --bucket NAME    (and remove what is not yours)"),
+            "aws s3api get-bucket-policy --bucket NAME    # and remove what is not yours"),
     Control("S3.7", ("s3_bucket_cross_region_replication",), "a replica in another region",
             _has(lambda facts: facts.replicas, "there is none"), f"a second repository elsewhere, {_OR_ACCEPT}"),
     Control(
@@ -191,7 +191,7 @@ CONTROLS: tuple[Control, ...] = (
     Control("S3.9", ("s3_bucket_server_access_logging_enabled",), "a log of the requests",
             _has(lambda facts: facts.logs, "there is none"), f"a bucket for logs, {_OR_ACCEPT}"),
     Control("S3.10", ("S3.13", "s3_bucket_lifecycle_enabled"), "a lifecycle", _lifecycle,
-            f"{_APPLY}    (what cloud: lifecycle: in inventory.yaml says)"),
+            f"{_APPLY}    # what cloud: lifecycle: in inventory.yaml says"),
     Control("S3.11", ("s3_bucket_event_notification_enabled",), "a notice of what is written",
             _has(lambda facts: facts.events, "nothing is told"), f"an event notification, {_OR_ACCEPT}"),
     Control("S3.12", ("s3_bucket_acl_prohibited",), "no ACLs", _ownership, _APPLY),

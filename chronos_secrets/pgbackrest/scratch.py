@@ -202,7 +202,7 @@ class Scratch:
         if ran.status != 0:
             raise DoesNotStart(
                 f"the restored server does not start: {self._why()}",
-                hint="chronos-secrets backup verify    (or the same drill with --keep, and read its log)",
+                hint="chronos-secrets backup verify    # or the same drill with --keep, and read its log",
             )
         self._require_private()
         return seconds

@@ -55,7 +55,7 @@ class Pending:
                     raise TargetFailed(
                         f"{each.where} is written, but its after: command failed: {error.message}",
                         details=[] if each.host is None else [f"by hand: {each.host.paste(argv)}"],
-                        hint=f"chronos-secrets render {destination.id}    (runs the command again)",
+                        hint=f"chronos-secrets render {destination.id}    # runs the command again",
                     ) from error
             mark.unlink(missing_ok=True)
 

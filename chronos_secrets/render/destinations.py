@@ -127,7 +127,7 @@ def _owner(draft: Draft) -> tuple[int, int]:
         name = draft.destination.id
         raise Refused(
             f"destination {name} is to belong to {draft.destination.owner}, who is not here",
-            hint=f"chronos-secrets render {name} --to DIR    (or correct its owner in the inventory)",
+            hint=f"chronos-secrets render {name} --to DIR    # or correct its owner in the inventory",
         ) from None
 
 
@@ -186,7 +186,7 @@ def _place(plans: list[Plan], later: list[Plan], done: Callable[[Written], None]
             raise Incomplete(
                 f"{error.message}; still old: {', '.join(left.where for left in old) or 'none'}",
                 details=[f"to look closer: {error.hint}"] if error.hint else (),
-                hint="chronos-secrets render    (once the host is well)",
+                hint="chronos-secrets render    # once the host is well",
             ) from error
         done(Written(each, placed.lasting))
 
@@ -199,7 +199,7 @@ def _replace(plans: list[Plan], staged: list[files.StagedFile], done: Callable[[
             old = ", ".join(str(each.path) for each in plans[number:] if not _is_written(each))
             raise Incomplete(
                 f"{file.target} could not be replaced safely: {files.reason(error)}; still old: {old or 'none'}",
-                hint="chronos-secrets render    (once the disk is well)",
+                hint="chronos-secrets render    # once the disk is well",
             ) from error
     for each in plans:  # not in between: while some files are old and some new, nothing else is done
         done(Written(each, lasting=True))

@@ -54,7 +54,7 @@ def refuse_repo_change(plan: Plan) -> None:
         raise Refused(
             f"{plan.where} would lead pgBackRest to another repository; nothing was changed",
             details=changes,
-            hint=f"chronos-secrets render {options} {plan.draft.destination.id}    (if that is meant)",
+            hint=f"chronos-secrets render {options} {plan.draft.destination.id}    # if that is meant",
         )
 
 

@@ -114,7 +114,7 @@ def refuse_foreign(plans: Iterable[Plan], *, may_adopt: bool) -> None:
         raise Refused(
             f"{each.where} was not made by this tool, so it is kept as it is; rendering {name} would change it:",
             details=difference(each),
-            hint=f"chronos-secrets render --adopt {name}    (the old file is kept in the state folder)",
+            hint=f"chronos-secrets render --adopt {name}    # the old file is kept in the state folder",
         )
 
 

@@ -36,7 +36,7 @@ def password(length: int = DEFAULT_LENGTH) -> Secret:
     if length < LEAST_LENGTH:
         raise Refused(
             f"a password of {length} characters could be guessed",
-            hint=f"in inventory.yaml: generate: {{length: {DEFAULT_LENGTH}}}    (at least {LEAST_LENGTH})",
+            hint=f"in inventory.yaml: generate: {{length: {DEFAULT_LENGTH}}}    # at least {LEAST_LENGTH}",
         )
     return Secret("".join(secrets.choice(ALPHABET) for _ in range(length)))
 

@@ -45,7 +45,7 @@ def require_under_way(record: Record, held: Held) -> Journal:
     day = journal.since.astimezone(record.zone).date()
     raise Refused(
         f"no rotation of {record.credential.id} is under way; the last one ended on {day}, and the old secret is gone",
-        hint=f"{command(record)} --now    (for a new secret)",
+        hint=f"{command(record)} --now    # for a new secret",
     )
 
 
@@ -63,7 +63,7 @@ def require_untouched(record: Record, target: Target, held: Held) -> None:
     if (not known or target.identifier(held.current) == known) and all(past == now for past in seen):
         return
     which = "new" if journal.promoted != journal.rolled_back else "old"
-    other_way = "" if journal.promoted else f"    (or: {command(record, 'abandon')})"
+    other_way = "" if journal.promoted else f"    # or: {command(record, 'abandon')}"
     raise Refused(
         f"the entry '{record.credential.entry}' has another value than the {which} secret{called(journal, known)} "
         "of the rotation that is under way: somebody changed it, and it is not overwritten",
@@ -157,11 +157,11 @@ def _for_use(record: Record, target: Target, held: Held, journal: Journal, *, co
             return None
         return Wait(
             f"nobody can tell whether {old} is still used",
-            hint=f"{command(record)} --confirm-unused    (when you are sure that nothing uses it any more)",
+            hint=f"{command(record)} --confirm-unused    # when you are sure that nothing uses it any more",
         )
     if use.at is None or use.at <= journal.since + STILL_IN_FLIGHT:
         return None
     return Wait(
         f"{old} was used at {use.at:%Y-%m-%d %H:%M} UTC, after all that is known to use it had the new one",
-        hint=f"{command(record, 'rollback')}    (or find what still has it, and run this again later)",
+        hint=f"{command(record, 'rollback')}    # or find what still has it, and run this again later",
     )

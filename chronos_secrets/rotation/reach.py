@@ -24,7 +24,7 @@ def database(inventory: Inventory, section: Postgres) -> Iterator[tuple[str, int
     elif connect is None:
         raise CannotTell(
             "the inventory does not say how this machine reaches the database",
-            hint="in inventory.yaml, below postgres: connect: {via: ssh-forward}    (or direct)",
+            hint="in inventory.yaml, below postgres: connect: {via: ssh-forward}    # or direct",
         )
     elif connect.via == "direct":
         yield logins.address(alias), connect.port

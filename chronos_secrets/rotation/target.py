@@ -17,7 +17,7 @@ Material = Mapping[str, Secret]
 (a user name, a URL), which stay as they are unless `issue` gives them anew."""
 
 
-NEWEST_VAULT = "bring the newest vault to this machine, then run this again    (a rotation elsewhere explains it)"
+NEWEST_VAULT = "bring the newest vault to this machine, then run this again (a rotation elsewhere explains it)"
 """What to do first where the target honours something that the vault does not know: a vault that is old shows the fresh
 secret of another machine as a stranger, and whoever removes that stranger ends what all consumers use."""
 

@@ -35,7 +35,7 @@ _NAME, _VERSION = b"chronos-allow", b"1"
 _DIGITS = 32
 _RULE_LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
 _HEXADECIMAL = frozenset(b"0123456789abcdef")
-_HINT = "chronos-secrets scan --allow PATH:LINE --reason TEXT    (writes such a line; take the wrong one out)"
+_HINT = "chronos-secrets scan --allow PATH:LINE --reason TEXT    # writes such a line; take the wrong one out"
 
 
 class Allowance:

@@ -106,7 +106,7 @@ def said(folder: str, *arguments: str, unset: str | None = None) -> str:
         return unset
     if done.returncode:
         first = os.fsdecode(done.stderr).strip().partition("\n")[0].removeprefix("fatal: ")
-        raise Trouble(f"git says: {first}", hint="cd into the work tree of a repository    (or: git init)")
+        raise Trouble(f"git says: {first}", hint="cd into the work tree of a repository    # or: git init")
     return os.fsdecode(done.stdout).removesuffix("\n")
 
 

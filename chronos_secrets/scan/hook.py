@@ -108,7 +108,7 @@ def _scanner(*, required: bool, notes: bool = True) -> "Scanner":
     if (required and not indexes) or required_here.is_missing_here([index.project for index in indexes]):
         raise Trouble(
             "this project's vault was never opened on this machine, so its values are not known (scan.known: required)",
-            hint="chronos-secrets check    (opens the vault and makes the index)",
+            hint="chronos-secrets check    # opens the vault and makes the index",
         )
     for note in known.notes(indexes) if notes else ():
         _say(f"note: {note}")

@@ -56,7 +56,7 @@ def _refuse_folder(at: Place) -> None:
     raise Trouble(
         f"the hooks in {os.path.relpath(at.folder, at.top)} belong to {owner}",
         hint=f"let each of them start ours; the first line of {script}: {called(name)}"
-        "    (or: chronos-secrets hook install --hooks-path)",
+        "    # or: chronos-secrets hook install --hooks-path",
     )
 
 
@@ -64,7 +64,7 @@ def _refuse_shared(at: Place, command: str, effect: str) -> None:
     if at.is_shared:
         raise Trouble(
             f"core.hooksPath ({at.scope}) is {at.hooks_path}: the hooks there serve your other repositories, too",
-            hint=f"chronos-secrets hook {command} --hooks-path    (to {effect})",
+            hint=f"chronos-secrets hook {command} --hooks-path    # to {effect}",
         )
 
 
@@ -87,7 +87,7 @@ def _refuse_hook(at: Place, name: str, start: Installation) -> None:
         return
     raise Trouble(
         f"{path} was written by another program, and {os.path.basename(kept)} is still there from before",
-        hint=f"rm {shim.quoted(kept)}    (if it is no longer needed), then: chronos-secrets hook install",
+        hint=f"rm {shim.quoted(kept)} && chronos-secrets hook install    # if it is no longer needed",
     )
 
 

@@ -247,14 +247,14 @@ def _read(project: str, path: str, key: str) -> "Index | Trouble":
     try:
         return Index(project, sealed.read(path), sealed.read(key))
     except sealed.WrongKey as error:
-        return _unusable(project, error.message, f"chronos-secrets check    (where {project} has its inventory)")
+        return _unusable(project, error.message, f"chronos-secrets check    # where {project} has its inventory")
     except Trouble as error:
         import shlex
 
         return _unusable(project, error.message, f"rm {shlex.quote(path)}; chronos-secrets check")
     except OSError as error:
         lost = f"{'its key' if error.filename == key else 'it'} cannot be read: {_reason(error)}"
-        return _unusable(project, lost, f"chronos-secrets check    (where {project} has its inventory)")
+        return _unusable(project, lost, f"chronos-secrets check    # where {project} has its inventory")
 
 
 def _unusable(project: str, why: str, hint: str) -> Trouble:

@@ -28,7 +28,7 @@ try:
     from chronos_secrets.scan.hook import main
 except (ImportError, SyntaxError) as error:
     print("error:", sys.argv[2], "is blocked: chronos-secrets does not load:", error, file=sys.stderr)
-    print("hint: chronos-secrets hook install    (once chronos-secrets is installed again)", file=sys.stderr)
+    print("hint: chronos-secrets hook install    # once chronos-secrets is installed again", file=sys.stderr)
     sys.exit(5)
 sys.exit(main(sys.argv[2:]))"""
 
@@ -42,8 +42,8 @@ blocked() {{
     without="rm '$0'"
     [ ! -f "$kept" ] || without="mv '$kept' '$0'"
     printf '%s\\n' "error: $name is blocked: $1" \\
-        "hint: chronos-secrets hook install    (once chronos-secrets is installed again)" \\
-        "hint: $without    (to do without it)" >&2
+        "hint: chronos-secrets hook install    # once chronos-secrets is installed again" \\
+        "hint: $without    # to do without it" >&2
     exit 5
 }}
 [ -f "$python" ] && [ -x "$python" ] || blocked "its interpreter is gone: $python"

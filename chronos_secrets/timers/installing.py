@@ -64,7 +64,7 @@ def look(plan: Plan, host: Host) -> Found:
         raise Refused(
             f"{in_the_way[0]} on {host.name} was not made by this program for {plan.project}",
             details=[f"{path} is not ours, either" for path in in_the_way[1:]],
-            hint=f"{host.paste(('mv', in_the_way[0], f'{in_the_way[0]}.before'))}    (if nothing else needs it)",
+            hint=f"{host.paste(('mv', in_the_way[0], f'{in_the_way[0]}.before'))}    # if nothing else needs it",
         )
     ours = {path: content for path, content in contents.items() if path not in foreign}
     systemd = _systemd_runs(plan, host)
@@ -99,7 +99,7 @@ def changes(plan: Plan, found: Found) -> list[Change]:
 def require_startable(plan: Plan, host: Host) -> None:
     """Raises Refused where the host lacks a program that its timers call, TargetFailed where it is away."""
     if plan.own and plan.crontab and _missing(host, os.environ.get("PATH", texts.PATH), "crontab"):
-        raise Refused(f"{host.name} has no program crontab", hint="by: systemd in timers:    (in the inventory)")
+        raise Refused(f"{host.name} has no program crontab", hint="by: systemd in timers:    # in the inventory")
     if plan.own or not plan.timers:
         return
     if missing := _missing(host, texts.PATH, "flock", plan.engine or "pgbackrest"):
@@ -263,4 +263,4 @@ def _write_crontab(plan: Plan, host: Host, found: Found) -> None:
 
 def _unbalanced(plan: Plan) -> Refused:
     message = f"in your crontab, the marks around the lines of {plan.project} are not whole"
-    return Refused(message, hint="crontab -e    (remove the marks, and the lines that were between them)")
+    return Refused(message, hint="crontab -e    # remove the marks, and the lines that were between them")

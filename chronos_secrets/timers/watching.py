@@ -68,5 +68,5 @@ def require_zone(plan: Plan, host: Host, now: datetime) -> None:
         raise Refused(
             f"cron on {host.name} goes by another clock than {zone.key}, which these times are meant in",
             details=["Debian's cron obeys no CRON_TZ; a timer of systemd takes a timezone"],
-            hint=f"{'by: systemd' if not plan.own else 'by: systemd in timers:'}    (in the inventory)",
+            hint=f"{'by: systemd' if not plan.own else 'by: systemd in timers:'}    # in the inventory",
         )

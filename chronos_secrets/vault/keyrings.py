@@ -31,7 +31,7 @@ TITLES = {
 _ON_SECRET_SERVICE = ("keyring.backends.SecretService.Keyring", "keyring.backends.libsecret.Keyring")
 _SECRET_SERVICE, _KEEPASSXC_WINDOW = "org.freedesktop.secrets", "org.keepassxc.KeePassXC.MainWindow"
 _PATIENCE = 120.0  # seconds in which a person may answer the keyring's own prompt
-INSTEAD = "--password-file FILE    (in a systemd service: LoadCredential=)"
+INSTEAD = "--password-file FILE    # in a systemd service: LoadCredential="
 
 # What keyring and the libraries below it raise, beside the built-in exceptions that an odd answer of a daemon becomes:
 # module and class, looked up only in modules that are loaded.

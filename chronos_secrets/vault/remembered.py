@@ -97,7 +97,7 @@ def forget(state: Path) -> Mark | None:
     except ChronosError as error:
         raise TargetFailed(
             f"{error.message}; it is not asked any more, but may still hold the password",
-            hint=f"chronos-secrets forget    (once it can be reached; if that keyring is gone: rm {state / _MARK})",
+            hint=f"chronos-secrets forget    # once it can be reached; if that keyring is gone: rm {state / _MARK}",
         ) from error
     _unlink(state)
     return found

@@ -31,7 +31,7 @@ from chronos_secrets.vault.kdf import MasterKey
 
 PREVIOUS_KEPT = 5
 _LOCK_WAIT = 10.0  # seconds
-_BRING_IT = "chronos-secrets init    (for a new project only; else copy the vault there from your other machine)"
+_BRING_IT = "chronos-secrets init    # for a new project only; else copy the vault there from your other machine"
 
 
 class Places:

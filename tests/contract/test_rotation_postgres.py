@@ -134,7 +134,7 @@ def test_a_password_that_nobody_knows_is_said_and_nothing_is_changed(wren: Wren)
         wren.target.apply(wren.new, wren.old)
     assert failed.value.exit == Exit.TARGET
     assert failed.value.hint == (
-        f"psql -c '\\password {wren.role}'    (as a superuser; then put the password into the vault with KeePassXC)"
+        f"psql -c '\\password {wren.role}'    # as a superuser; then put the password into the vault with KeePassXC"
     )
     with pytest.raises(NotHonoured, match="the password in the vault is not the one of role") as failed:
         wren.target.survey(wren.old)

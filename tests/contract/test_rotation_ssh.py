@@ -220,7 +220,7 @@ def test_an_old_key_that_the_server_knows_from_elsewhere_is_proven_to_be_taken_s
     account.apply()
     with pytest.raises(TargetFailed, match=r"careful still lets the old key SHA256:\S+ in") as failed:
         account.deactivate()
-    assert failed.value.hint == "ssh careful 'sudo sshd -T | grep -i authorized'    (where else sshd looks)"
+    assert failed.value.hint == "ssh careful 'sudo sshd -T | grep -i authorized'    # where else sshd looks"
     (far.folder / "hidden_keys").unlink()
     account.deactivate()
 

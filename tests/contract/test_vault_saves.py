@@ -235,7 +235,7 @@ def test_a_vault_that_is_gone_is_not_made_anew(vault, path):
 def test_a_missing_vault_is_said_with_what_makes_one(tmp_path):
     with pytest.raises(VaultMissing, match=r"there is no vault at .*none\.kdbx") as caught:
         vaults.opened(tmp_path / "none.kdbx")
-    assert (caught.value.hint or "").startswith("chronos-secrets init    (for a new project only; else copy the vault")
+    assert (caught.value.hint or "").startswith("chronos-secrets init    # for a new project only; else copy the vault")
 
 
 @pytest.mark.parametrize("occupied", ["file", "link", "dangling link"])

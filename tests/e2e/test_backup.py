@@ -138,7 +138,7 @@ def test_a_configuration_that_is_not_what_render_writes_stops_every_command(proj
         done = project.backup(*words)
         assert done.status == 1, (words, done.text)
         assert f"error: {world.config} is not what `render pgbackrest` would write" in done.err
-        hint = f"hint: chronos-secrets render pgbackrest    (or chronos-secrets backup {words[0]} --no-drift-check)"
+        hint = f"hint: chronos-secrets render pgbackrest    # or chronos-secrets backup {words[0]} --no-drift-check"
         assert hint in done.err
     assert project.labels == before
     assert project.backup("info", locked=True).status == 0

@@ -321,4 +321,4 @@ def test_a_configuration_that_is_not_what_render_writes_stops_a_drill(project: D
     finally:
         project.world.write(project.world.config, project.world.rendered)
     assert done.status == 1, done.text
-    assert "hint: chronos-secrets render pgbackrest    (or chronos-secrets backup drill --no-drift-check)" in done.err
+    assert "hint: chronos-secrets render pgbackrest    # or chronos-secrets backup drill --no-drift-check" in done.err

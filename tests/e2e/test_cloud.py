@@ -517,7 +517,7 @@ def test_a_step_that_fails_leaves_out_what_needs_it_and_nothing_else(house: Bird
     assert done.status == 8
     assert "not done: bucket " in done.err
     assert "lifecycle: left out, for it needs the versioning" in done.err
-    assert "chronos-secrets cloud apply    (once the profile may do that)" in done.err
+    assert "chronos-secrets cloud apply    # once the profile may do that" in done.err
     assert house.changes() == ["versioning", "lifecycle"]
     recorded = house.run("history").out
     assert "setting: encryption" in recorded

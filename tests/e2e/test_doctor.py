@@ -455,7 +455,7 @@ def test_a_host_key_that_nobody_has_seen_is_told_with_how_to_check_it(aviary: Av
     far.know("203.0.113.8")
     told, fix = _wrong(aviary.run("doctor")).split("\t")
     assert told == "far: the host key of 203.0.113.7 is not known on this machine"
-    assert fix.startswith("ssh far-away    (answer yes only to the fingerprint")
+    assert fix.startswith("ssh far-away    # answer yes only to the fingerprint")
     far.known_hosts.unlink()
     assert aviary.run("doctor").status == 1
 
@@ -477,7 +477,7 @@ def test_an_alias_that_ssh_does_not_know_is_told_with_the_file_that_we_render_fo
     told, fix = _wrong(aviary.run("doctor")).split("\t")
     assert told == "far: ssh has no address for far-away"
     assert fix.startswith(
-        "chronos-secrets render ssh-config    (~/.ssh/config must begin with: Include ~/.ssh/config.d/"
+        "chronos-secrets render ssh-config    # ~/.ssh/config must begin with: Include ~/.ssh/config.d/"
     )
 
 

@@ -366,7 +366,7 @@ def test_a_forward_that_ends_nowhere_and_a_host_that_is_not_known_are_said_with_
     reach("UserKnownHostsFile /dev/null")
     status, told = nest.live()
     assert (status, told["db"]) == (7, (AWAY, "the host key of far-away is not known on this machine"))
-    assert "\nhint for db: ssh far-away    (answer yes only if" in nest.run("check", "--live").err
+    assert "\nhint for db: ssh far-away    # answer yes only if" in nest.run("check", "--live").err
 
 
 def test_a_forward_that_nobody_uses_starts_no_ssh(monkeypatch: pytest.MonkeyPatch):

@@ -283,7 +283,7 @@ def test_a_delivery_that_failed_is_finished_by_running_it_again(birds: Birds):
     done = birds.rotate("db", "--yes")
     assert done.status == 7
     assert "after: command failed" in done.err
-    assert "hint: chronos-secrets rotate db    (goes on from there)" in done.err
+    assert "hint: chronos-secrets rotate db    # goes on from there" in done.err
     assert "what still has it cannot log in until this is finished" in done.err
     assert not birds.lets_in(old)
     assert birds.due()["state"] == "stuck"

@@ -383,7 +383,7 @@ def test_where_nobody_sits_nothing_begins_and_the_command_is_named(nest: Nest):
     done = nest.alone("jira", "--yes")
     assert done.status == 5
     assert "this needs a person, and there is no terminal to ask on" in done.err
-    assert "hint: chronos-secrets rotate jira    (on a terminal)" in done.err
+    assert "hint: chronos-secrets rotate jira    # on a terminal" in done.err
     assert nest.vault.read_bytes() == before
 
 
@@ -399,7 +399,7 @@ def test_what_a_person_pasted_is_carried_on_by_nobody_but_a_person(nest: Nest, s
     terminal.end()
     done = nest.alone("jira", "--yes")
     assert done.status == 5
-    assert "hint: chronos-secrets rotate jira    (on a terminal)" in done.err
+    assert "hint: chronos-secrets rotate jira    # on a terminal" in done.err
     assert nest.passing == {"chronos.pending.token"}
 
 

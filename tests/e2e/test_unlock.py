@@ -296,7 +296,7 @@ def test_without_a_keyring_one_sentence_says_so_before_a_password_is_asked_for(
     assert done.status == 7
     assert done.err == (
         "error: there is no keyring to remember the password in: there is no D-Bus session here, as a desktop has\n"
-        "hint: --password-file FILE    (in a systemd service: LoadCredential=)\n"
+        "hint: --password-file FILE    # in a systemd service: LoadCredential=\n"
     )
 
 

@@ -162,4 +162,4 @@ def run(*command: str, folder: Path, env: Mapping[str, str] | None = None, stdin
 
 def pasted(text: str) -> str:
     """The command in a hint."""
-    return text.partition("hint: ")[2].partition("\n")[0].partition("    (")[0]
+    return text.partition("hint: ")[2].partition("\n")[0].partition("    #")[0]

@@ -241,7 +241,7 @@ def test_what_is_deleted_cannot_be_brought_back(word):
     world.until_quiet()
     with pytest.raises(Refused, match="the last one ended on 2026-03-15, and the old secret is gone") as caught:
         getattr(world.engine(), word)()
-    assert caught.value.hint == "chronos-secrets rotate it --now    (for a new secret)"
+    assert caught.value.hint == "chronos-secrets rotate it --now    # for a new secret"
 
 
 def test_what_is_in_use_is_not_abandoned():

@@ -219,7 +219,7 @@ def test_a_token_is_proven_by_its_issuer_and_by_nobody_else(make: Make, issuer: 
         target.prove(new)
     assert raised.value.message == "Jira: the site does not take the token; nothing was changed there"
     assert raised.value.hint == (
-        "chronos-secrets rotate jira    (tries it again; to paste another one: chronos-secrets rotate abandon jira)"
+        "chronos-secrets rotate jira    # tries it again; to paste another one: chronos-secrets rotate abandon jira"
     )
     issuer.takes.append(new["token"].reveal())
     target.prove(new)

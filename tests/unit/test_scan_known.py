@@ -412,9 +412,9 @@ def test_where_no_vault_was_opened_there_is_no_index():
 @pytest.mark.parametrize(
     ("damage", "why", "hint"),
     [
-        (lambda _, key: key.write_bytes(bytes(32)), "its key is another one's", "chronos-secrets check    ("),
-        (lambda _, key: key.write_bytes(b"short"), "its key is cut short or damaged", "chronos-secrets check    ("),
-        (lambda _, key: key.unlink(), "its key cannot be read: no such file", "chronos-secrets check    ("),
+        (lambda _, key: key.write_bytes(bytes(32)), "its key is another one's", "chronos-secrets check    #"),
+        (lambda _, key: key.write_bytes(b"short"), "its key is cut short or damaged", "chronos-secrets check    #"),
+        (lambda _, key: key.unlink(), "its key cannot be read: no such file", "chronos-secrets check    #"),
         (lambda path, _: path.write_bytes(path.read_bytes()[:-3]), "it is damaged", "rm /"),
         (lambda path, _: path.write_bytes(b""), "it is cut short", "rm /"),
         (lambda path, _: (path.unlink(), os.mkfifo(path)), "it is no file of ours", "rm /"),

@@ -34,7 +34,7 @@ def configure(session: Session, *, only_check: bool, apply_them: bool, yes: bool
     """
     if only_check == apply_them:
         raise UsageError(
-            "say whether to look or to set", hint=f"chronos-secrets backup configure --check    (or {_APPLY})"
+            "say whether to look or to set", hint=f"chronos-secrets backup configure --check    # or {_APPLY}"
         )
     there = place.of(session)
     trust.require(session, sections=drift.SECTIONS)
@@ -107,7 +107,7 @@ def _require_possible(there: Place, found: Found, setting: list[Difference]) -> 
         names, source = ", ".join(each.name for each in fixed), fixed[0].source
         raise Refused(
             f"{names} cannot be set: whoever starts the server sets it, by its {source}; nothing was set",
-            hint=f"{_beginning(there)}    (shows it; change it where the server is started)",
+            hint=f"{_beginning(there)}    # shows it; change it where the server is started",
         )
     if not found.has_alter_system:
         raise Refused(

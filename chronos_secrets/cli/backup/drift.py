@@ -43,5 +43,5 @@ def require_current(session: Session, place: Place, *, check: bool, again: str) 
         raise Drifted(
             f"{plan.where} is not what `render {place.file.id}` would write",
             details=difference(plan),
-            hint=f"chronos-secrets render {place.file.id}    (or {again} --no-drift-check)",
+            hint=f"chronos-secrets render {place.file.id}    # or {again} --no-drift-check",
         )

@@ -165,7 +165,7 @@ def _remove_dead(session: Session, ground: Ground) -> None:
         elif left.mark.partition(" ")[0] == project:
             raise Busy(
                 f"another machine drills on {ground.host.name}, or left {left.folder} there",
-                hint=f"{_CLEAN}    (once no other machine drills there)",
+                hint=f"{_CLEAN}    # once no other machine drills there",
             )
 
 

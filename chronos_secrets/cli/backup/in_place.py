@@ -88,7 +88,7 @@ class InPlace:
         if seen.mounted and seen.tablespaces:
             raise Refused(
                 f"{seen.data} on {host.name} is a mount point and has tablespaces: they have no place to go to",
-                hint=f"{COMMAND} --to DIR    (and move the files by hand)",
+                hint=f"{COMMAND} --to DIR    # and move the files by hand",
             )
         if not self._mark.in_between and not (self._mark.state and seen.resumable):
             require_room(host, seen.work, seen.free, self._source.backup)
@@ -221,7 +221,7 @@ class InPlace:
                 *last,
                 f"the old data is in {self._seen.aside(self._mark.stamp)}; to go back, with the server stopped: {back}",
             ],
-            hint=f"{stop}{self._asked.words}    (once its log's reason is put right)",
+            hint=f"{stop}{self._asked.words}    # once its log's reason is put right",
         )
 
     def _way_back(self) -> list[str]:

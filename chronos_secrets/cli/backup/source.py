@@ -30,7 +30,7 @@ class Source(NamedTuple):
 def find(session: Session, place: Place, target: Target) -> Source:
     """The backup and the WAL of a target. Raises Refused for a target that no server would reach."""
     if target.at and target.at > session.now():
-        raise Refused(f"{_told(session, target)} is in the future", hint=f"{COMMAND}    (for the latest state)")
+        raise Refused(f"{_told(session, target)} is in the future", hint=f"{COMMAND}    # for the latest state")
     stanza = place.runner.held()
     archive = max(stanza.archives, key=lambda each: (each.database, -each.repo), default=None)
     if archive is None or not stanza.backups:
@@ -90,12 +90,12 @@ def _no_backup(session: Session, every: tuple[Backup, ...], usable: list[Backup]
     if named and target.at and (fits := targets.fitting(usable, target._replace(backup=None))):
         return Refused(
             f"{target.backup} ended {exact(named[0].stopped, session.zone)}, not before {_told(session, target)}",
-            hint=f"{COMMAND} --to-time {target.at.isoformat()}    (begins with {fits.label})",
+            hint=f"{COMMAND} --to-time {target.at.isoformat()}    # begins with {fits.label}",
         )
     first = min(usable, key=lambda each: each.stopped)
     return Refused(
         f"no backup ended before {_told(session, target)}: {first.label} ended {exact(first.stopped, session.zone)}",
-        hint=f"{COMMAND} --immediate --set {first.label}    (the earliest state there is)",
+        hint=f"{COMMAND} --immediate --set {first.label}    # the earliest state there is",
     )
 
 
@@ -104,5 +104,5 @@ def _refuse_late(session: Session, target: Target, newest: datetime, kept: wal.K
     raise Refused(
         f"the WAL of the repository ends before {_told(session, target)}: its newest commit that can be replayed is of "
         f"{exact(newest, session.zone)}{why}",
-        hint=f"{COMMAND}    (the latest state: all that is there)",
+        hint=f"{COMMAND}    # the latest state: all that is there",
     )

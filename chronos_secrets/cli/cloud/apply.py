@@ -43,7 +43,7 @@ def _require_insisted(found: Looked, *, insisted: bool) -> None:
         raise Refused(
             "deep_archive would move backups where a restore waits for hours, and pgBackRest cannot ask for them; "
             "nothing was changed",
-            hint=f"{_AGAIN} --insist-deep-archive    (or in inventory.yaml: deep_archive: never)",
+            hint=f"{_AGAIN} --insist-deep-archive    # or in inventory.yaml: deep_archive: never",
         )
 
 
@@ -54,7 +54,7 @@ def _confirm(found: Looked, *, yes: bool) -> None:
         raise TargetFailed(
             f"how much this would delete could not be counted: {found.plan.unknown[-1].error.message}; "
             "nothing was changed",
-            hint=f"{_AGAIN}    (once the profile may list the versions of objects)",
+            hint=f"{_AGAIN}    # once the profile may list the versions of objects",
         )
     if found.counted:
         _require_name(found.wanted.bucket)
@@ -70,7 +70,7 @@ def _require_name(bucket: str) -> None:
     if not prompts.has_person():
         raise Refused(
             "this shortens the life of data: a person has to type the bucket's name; nothing was changed",
-            hint=f"{_AGAIN}    (on a terminal)",
+            hint=f"{_AGAIN}    # on a terminal",
         )
     if click.prompt("Type the name of the bucket to go on", default="", show_default=False, err=True) != bucket:
         raise Refused("that is not the name of the bucket; nothing was changed", hint=_AGAIN)
@@ -111,5 +111,5 @@ def _stopped(failed: Sequence[Done], *, good: Sequence[Done], unknown: Sequence[
     return kind(
         f"{len(failed)} of {len(failed) + len(good)} changes could not be made: {first.message}",
         details=told,
-        hint=first.hint or (f"{_AGAIN}    (once the profile may do that)" if isinstance(first, Forbidden) else _AGAIN),
+        hint=first.hint or (f"{_AGAIN}    # once the profile may do that" if isinstance(first, Forbidden) else _AGAIN),
     )

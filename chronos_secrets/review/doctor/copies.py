@@ -41,7 +41,7 @@ def _off_site(inventory: Inventory, copies: Sequence[Copy]) -> Iterator[Line]:
         if copy.needs is None:
             yield note(
                 f"copy {copy.id} does not say which credentials one needs to get at it",
-                fix=f"add needs: [ID, ...] to copy {copy.id} in inventory.yaml    ([] for none)",
+                fix=f"add needs: [ID, ...] to copy {copy.id} in inventory.yaml    # [] for none",
             )
     stuck = {name: needed for name, needed in circular.items() if needed}
     if stuck and not reached:

@@ -39,7 +39,7 @@ def _configured(inventory: Inventory, host: Host, alias: str) -> Line:
     by_hand = shlex.join(("ssh", alias))
     return wrong(
         f"{host.id}: the host key of {found.known_as} is not known on this machine",
-        fix=f"{by_hand}    (answer yes only to the fingerprint that the host itself shows: {_OWN_KEY})",
+        fix=f"{by_hand}    # answer yes only to the fingerprint that the host itself shows: {_OWN_KEY}",
     )
 
 
@@ -48,7 +48,7 @@ def _address(inventory: Inventory, alias: str) -> str:
     rendered = [row for row in inventory.destinations.values() if row.dialect == "ssh-config" and not row.is_remote]
     if not rendered:
         return f"add 'Host {alias}' and its HostName to ~/.ssh/config"
-    return f"chronos-secrets render {rendered[0].id}    (~/.ssh/config must begin with: Include {rendered[0].path})"
+    return f"chronos-secrets render {rendered[0].id}    # ~/.ssh/config must begin with: Include {rendered[0].path}"
 
 
 def _answers(machine: Machine, project: Project, host: Host) -> Line:

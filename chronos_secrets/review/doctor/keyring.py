@@ -34,6 +34,6 @@ def _reachable(mark: remembered.Mark) -> Line:
     except (Refused, TargetFailed) as error:
         return wrong(
             f"the password is remembered where it cannot be had: {error.message}",
-            fix="chronos-secrets unlock --remember    (or: chronos-secrets forget)",
+            fix="chronos-secrets unlock --remember    # or: chronos-secrets forget",
         )
     return ok(f"{mark.title} remembers the password", "chronos-secrets forget ends that")

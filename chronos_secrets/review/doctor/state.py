@@ -13,7 +13,7 @@ from chronos_secrets.systems.history import History
 
 _WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)  # this program is younger than any clock that says an earlier day
 _PATIENCE = timedelta(minutes=5)  # by which two clocks may differ
-_SET_CLOCK = "sudo timedatectl set-ntp true    (macOS: sudo sntp -sS time.apple.com)"
+_SET_CLOCK = "sudo timedatectl set-ntp true    # macOS: sudo sntp -sS time.apple.com"
 
 
 def examine(machine: Machine) -> Iterator[Line]:

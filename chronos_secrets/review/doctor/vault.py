@@ -85,7 +85,7 @@ def _place(path: Path, what: str) -> Iterator[Line]:
         yield wrong(f"others can replace {what}: the mode of its folder is {stat.S_IMODE(around):04o}", fix=fix)
     tree = files.work_tree(real.parent)
     if tree is not None:
-        fix = f"mkdir -p -m 700 ~/.secrets && mv {quoted} ~/.secrets/    (then say so in the inventory or config.toml)"
+        fix = f"mkdir -p -m 700 ~/.secrets && mv {quoted} ~/.secrets/    # then say so in the inventory or config.toml"
         yield wrong(f"{what} lies in the git work tree {tree}, where it is committed or cleaned away", fix=fix)
 
 
@@ -101,7 +101,7 @@ def _key_file(key: Path, vault: Path, config: str) -> Iterator[Line]:
     ):
         yield wrong(
             "the key file lies beside the vault: whoever copies one has both",
-            fix=f"mv {shlex.quote(str(key))} ELSEWHERE    (and set key_file in {config})",
+            fix=f"mv {shlex.quote(str(key))} ELSEWHERE    # and set key_file in {config}",
         )
     else:
         yield ok("key file apart", str(key))

@@ -205,7 +205,7 @@ class IamKeys(Target):
             action = error.message.rpartition(" ")[2]
             raise TargetFailed(
                 f"AWS does not allow {action} for {self.name} to {self._admin.who}",
-                hint=f"aws sts get-caller-identity{self._profile}    (is it the right profile?)",
+                hint=f"aws sts get-caller-identity{self._profile}    # is it the right profile?",
             ) from error
 
     @property

@@ -229,7 +229,7 @@ class Manual(Target):
 
     @property
     def _hint(self) -> str:
-        return f"{self._again}    (tries it again; to paste another one: chronos-secrets rotate abandon {self._id})"
+        return f"{self._again}    # tries it again; to paste another one: chronos-secrets rotate abandon {self._id}"
 
 
 def _atlassian(url: Secret, username: Secret, token: Secret) -> object:

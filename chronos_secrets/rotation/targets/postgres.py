@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chronos_secrets.systems.postgres import Login
 
 _LENGTH = 32
-_BY_HAND = "psql -c '\\password {role}'    (as a superuser; then put the password into the vault with KeePassXC)"
+_BY_HAND = "psql -c '\\password {role}'    # as a superuser; then put the password into the vault with KeePassXC"
 
 Reach = Callable[[], AbstractContextManager[tuple[str, int]]]
 """Where one connection to the database goes."""

@@ -110,7 +110,7 @@ class SshKey(Target):
         raise TargetFailed(
             f"{self._alias} still lets the old key {gone.fingerprint} in, though no authorized_keys of the account "
             "that could be read holds it",
-            hint=f"ssh {self._alias} 'sudo sshd -T | grep -i authorized'    (where else sshd looks)",
+            hint=f"ssh {self._alias} 'sudo sshd -T | grep -i authorized'    # where else sshd looks",
         )
 
     def reactivate(self, old: Material, current: Material) -> None:

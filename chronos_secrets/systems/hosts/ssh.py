@@ -82,12 +82,12 @@ class Ssh(Remote):
             own = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
             return TargetFailed(
                 f"the host key of {self.name} is not known on this machine",
-                hint=f"{by_hand}    (answer yes only if it shows the fingerprint that the host itself does: {own})",
+                hint=f"{by_hand}    # answer yes only if it shows the fingerprint that the host itself does: {own}",
             )
         if self.denies(tried):
             return TargetFailed(
                 f"{self.name} refused our key: {last_words(tried.err)}",
-                hint=f"{by_hand} -v    (lists the keys it tries)",
+                hint=f"{by_hand} -v    # lists the keys it tries",
             )
         if tried.status == _ABROAD:
             words = last_words(_WAY_ENDED.sub(b"", tried.err).strip() or tried.err)
@@ -111,9 +111,9 @@ class Ssh(Remote):
         forget = shlex.join(("ssh-keygen", *(("-f", file) if file else ()), "-R", known_as))
         return TargetFailed(
             f"the host key of {self.name} is not the one this machine knows: somebody may be in between",
-            hint=f"{forget} && {shlex.join(self._by_hand)}    (only if you know that the host was set up anew)",
+            hint=f"{forget} && {shlex.join(self._by_hand)}    # only if you know that the host was set up anew",
         )
 
     def _no_sudo(self, tried: Ran) -> TargetFailed:
-        allow = f"{shlex.join((*self._by_hand, '-t', 'sudo -l'))}    (it must list (ALL) NOPASSWD: ALL)"
+        allow = f"{shlex.join((*self._by_hand, '-t', 'sudo -l'))}    # it must list (ALL) NOPASSWD: ALL"
         return TargetFailed(f"sudo on {self.name} would not run a command: {last_words(tried.err)}", hint=allow)
