@@ -28,7 +28,12 @@ _FOLDERS = {
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and so it would be by all that tests start
+# What whoever starts the tests ignores, as nohup does and a shell for what runs in the background, all that tests start
+# would ignore, too.
+for _number, _usual in (
+    (signal.SIGHUP, signal.SIG_DFL), (signal.SIGQUIT, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler),
+):  # fmt: skip
+    signal.signal(_number, _usual)
 
 
 @pytest.fixture(autouse=True)
