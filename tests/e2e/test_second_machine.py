@@ -157,7 +157,7 @@ def test_a_machine_whose_project_name_had_another_vault_refuses_until_told(one: 
     chronos.make_vault(one.vault, one.password, inventory=one.clone / "inventory.yaml", kdf=CHEAP)
     done = one.open("get", "db")
     assert (done.status, done.out) == (5, "")
-    hint = re.search(r"^hint: if that is right: (.*?)    \(", done.err, re.MULTILINE)
+    hint = re.search(r"^hint: if that is right: (.*?)    #", done.err, re.MULTILINE)
     assert hint
     subprocess.run(("sh", "-c", hint[1]), check=True)
     assert one.open("get", "db").status == 0
