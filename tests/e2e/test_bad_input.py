@@ -214,7 +214,7 @@ PASSWORDS = (
     Row("a password file of bytes", password(b"\xff\xfe\n"), RENDER, 4, ("no UTF-8 text",)),
     Row("a password file in a work tree", password_in_a_work_tree, RENDER, 5, ("the git work tree",)),
     Row("a folder as the password file", nothing, ("check", "--password-file", "."), 4, ("is a directory",)),
-    Row("a descriptor that is closed", nothing, ("check", "--password-fd", "77"), 4, ("descriptor 77: ",)),
+    Row("a descriptor that is closed", nothing, ("check", "--password-fd", "999999"), 4, ("descriptor 999999: ",)),
     Row("a descriptor below zero", nothing, ("check", "--password-fd", "-1"), 2, ("--password-fd",)),
     Row("a descriptor beyond all", nothing, ("check", "--password-fd", "9" * 30), 2, ("--password-fd",)),
     Row("no such key file", nothing, ("check", "--key-file", "nowhere"), 4, ("the key file", "nowhere")),
