@@ -22,7 +22,8 @@ MONTH = 30  # days
 _AS_SMALL = frozenset({"STANDARD_IA", "ONEZONE_IA", "GLACIER_IR"})
 _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _OWN, _STANDARDS = 32 * 1024, 8 * 1024  # bytes that an archive adds to each object
-_NEVER = Lifecycle(None, None, None, None, None, None)
+NEVER = Lifecycle(None, None, None, None, None, None)
+"""The lifecycle of a bucket that has none."""
 
 
 class Seen(Protocol):
@@ -88,11 +89,11 @@ class Usage(NamedTuple):
         return tuple(sorted({cell.storage for cell in self.cells}))
 
 
-def measure(found: Iterable[Seen], now: datetime, lifecycle: Lifecycle | None) -> Usage:
+def measure(found: Iterable[Seen], now: datetime, rules: Lifecycle) -> Usage:
     """Count versions as they come; none is kept. A clock that is behind makes what is written now 0 days old."""
     cells: defaultdict[Cell, Amount] = defaultdict(Amount)
     markers = written = 0
-    least = _least_to_move(lifecycle)
+    least = _least_to_move(rules)
     for each in found:
         if each.marker:
             markers += 1
@@ -103,10 +104,9 @@ def measure(found: Iterable[Seen], now: datetime, lifecycle: Lifecycle | None) -
     return Usage(dict(cells), markers, written)
 
 
-def _least_to_move(lifecycle: Lifecycle | None) -> int:
+def _least_to_move(rules: Lifecycle) -> int:
     """The size (bytes) from which a rule moves objects: a limit of its own wins over S3's."""
-    asked = lifecycle.min_size if lifecycle else None
-    return SMALL if asked is None else asked + 1  # what is greater than the limit is moved
+    return SMALL if rules.min_size is None else rules.min_size + 1  # what is greater than the limit is moved
 
 
 class Line(NamedTuple):
@@ -158,22 +158,22 @@ def bill(usage: Usage, prices: Prices, rules: Lifecycle, requests: Requests) -> 
     return Bill((*_storage(usage, prices), *_transitions(moving, prices), *_requests(usage, prices, requests)))
 
 
-def forecast(usage: Usage, prices: Prices, lifecycle: Lifecycle | None, requests: Requests, months: int) -> list[Bill]:
+def forecast(usage: Usage, prices: Prices, rules: Lifecycle, requests: Requests, months: int) -> list[Bill]:
     """The bill of each month, if nothing is written or deleted but by the lifecycle, and requests stay as they are."""
-    bills, rules = [], lifecycle or _NEVER
+    bills = []
     for _ in range(months):
         bills.append(bill(usage, prices, rules, requests))
         usage = _a_month_later(usage, rules)
     return bills
 
 
-def early(usage: Usage, prices: Prices, lifecycle: Lifecycle | None) -> list[tuple[str, Amount, Fraction]]:
+def early(usage: Usage, prices: Prices, rules: Lifecycle) -> list[tuple[str, Amount, Fraction]]:
     """What deleting all of a storage class today would cost for the least time that it bills: class, how much, dollars.
 
     What a rule moved counts from the rule's day; of noncurrent versions the day of the move is not known, so they count
     from when they were replaced.
     """
-    rules, found = lifecycle or _NEVER, dict[str, tuple[Amount, Fraction]]()
+    found = dict[str, tuple[Amount, Fraction]]()
     for cell, amount in usage.cells.items():
         left = LEAST_DAYS.get(cell.storage, 0) - _days_in_class(cell, rules)
         if left > 0:

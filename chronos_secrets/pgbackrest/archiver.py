@@ -5,6 +5,8 @@ them. What counts is a commit that only the server has: pg_waldump finds the old
 """
 
 import re
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Host
 
 _TIMEOUT = 60.0  # seconds to read the WAL that waits
+_POLL = 0.5  # seconds between two looks
 _ASK = """\
 SELECT archived_count, coalesce(last_archived_wal, ''), extract(epoch FROM last_archived_time), failed_count,
   coalesce(last_failed_wal, ''), extract(epoch FROM last_failed_time), extract(epoch FROM clock_timestamp()),
@@ -75,6 +78,22 @@ def read(server: Server) -> Archiver:
         position=None if standby else offset(lsn), current=row[9], segment_size=int(row[10]),
         major=str(int(row[11]) // 10000),
     )  # fmt: skip
+
+
+def has_sent(last: str, segment: str) -> bool:
+    """Whether an archiver whose newest file is `last` ("" for none) has come to a segment of the same timeline."""
+    return last[:8] == segment[:8] and last[:24] >= segment
+
+
+def wait(look: Callable[[], Sequence[str]], segment: str, *, patience: float) -> Sequence[str]:
+    """Look until the archiver has sent a segment, for `patience` seconds at most; what was seen last.
+
+    A look begins with last_archived_wal of pg_stat_archiver ("" for none); what else it tells is its caller's.
+    """
+    deadline = time.monotonic() + patience
+    while not has_sent((seen := look())[0], segment) and time.monotonic() < deadline:
+        time.sleep(_POLL)  # the archiver tells nobody when a segment is sent
+    return seen
 
 
 def oldest_commit(

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from chronos_secrets.errors import Refused, TargetFailed
+from chronos_secrets.pgbackrest import archiver
 from chronos_secrets.pgbackrest.proved import Marker
 from chronos_secrets.pgbackrest.server import Server
 
 KEPT = 50
 """Rows that stay in the table: a restore of an older moment is proved by the older ones."""
 _SHIPPING = 120.0  # seconds that a closed segment may take to be archived
-_POLL = 0.5  # seconds between two looks at the archiver
 
 _MISSING = "SELECT to_regclass('chronos_secrets.drill') IS NULL"
 _MAKE = (
@@ -107,18 +107,15 @@ def ship(production: Production, marker: Marker) -> Marker:
 
     Raises TargetFailed where it does not get there.
     """
-    began, deadline = time.monotonic(), time.monotonic() + _SHIPPING + production.archive_timeout
-    while True:
-        last, failing = production.server.ask(_ARCHIVER)[0]
-        if last[:8] == marker.segment[:8] and last[:24] >= marker.segment:
-            return marker._replace(shipped=time.monotonic() - began)
-        if time.monotonic() > deadline:
-            why = "its archive_command fails" if failing == "t" else "nobody closes the segment"
-            raise TargetFailed(
-                f"the database's WAL {marker.segment} does not reach the repository: {why}",
-                hint="chronos-secrets backup check",
-            )
-        time.sleep(_POLL)  # the archiver tells nobody when a segment is sent
+    began, patience = time.monotonic(), _SHIPPING + production.archive_timeout
+    last, failing = archiver.wait(lambda: production.server.ask(_ARCHIVER)[0], marker.segment, patience=patience)
+    if archiver.has_sent(last, marker.segment):
+        return marker._replace(shipped=time.monotonic() - began)
+    why = "its archive_command fails" if failing == "t" else "nobody closes the segment"
+    raise TargetFailed(
+        f"the database's WAL {marker.segment} does not reach the repository: {why}",
+        hint="chronos-secrets backup check",
+    )
 
 
 def rows(server: Server) -> dict[str, datetime]:

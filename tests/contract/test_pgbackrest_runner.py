@@ -46,12 +46,14 @@ class World:
         """Change the configuration of the next command."""
         self.made.write(self.made.config, change(self.made.config.read_text()))
 
-    def refused(self, command: str = "check", *, io_timeout: int = 20, **given: str) -> PgBackRestFailed:
+    def refused(
+        self, command: str = "check", *, io_timeout: int = 20, stanza: str = STANZA, config: Path | None = None
+    ) -> PgBackRestFailed:
         """How a command fails; nobody may see a value of the configuration. A connection is tried for `io_timeout` seconds
         where nobody is at its other end, so that only these should be few: a server that works may be slow.
         """
         with pytest.raises(PgBackRestFailed) as raised:
-            self.runner(**given).run(command, f"--io-timeout={io_timeout}", timeout=120)  # type: ignore[arg-type]
+            self.runner(stanza=stanza, config=config).run(command, f"--io-timeout={io_timeout}", timeout=120)
         said = "\n".join([raised.value.message, raised.value.hint or "", *raised.value.details])
         assert self.made.cipher not in said
         assert self.key.secret not in said
@@ -233,7 +235,7 @@ def test_a_stanza_that_was_never_created_is_said_with_the_command_that_creates_i
 
 
 def test_a_configuration_that_is_not_there_or_not_readable_is_said(world: World):
-    failed = world.refused(config=world.made.folder / "conf" / "none")  # type: ignore[arg-type]
+    failed = world.refused(config=world.made.folder / "conf" / "none")
     assert (failed.status, failed.details) == (55, ())
     assert "the configuration is not there" in failed.message
     os.chown(world.made.config, 0, 0)
@@ -291,7 +293,7 @@ def test_what_was_said_is_not_shown_where_the_configuration_cannot_be_read(world
     key = Key("AKIA" + secrets.token_hex(8), secrets.token_hex(20))
     loud = world.made.folder / "kept" / "gone.conf"
     world.made.write(loud, f"[global]\nrepo1-s3-key={key.id}\n{key.secret}\n")
-    failed = world.refused(config=loud)  # type: ignore[arg-type]
+    failed = world.refused(config=loud)
     assert failed.status == 29
     assert key.secret not in " ".join(failed.details)
     assert BUCKET not in " ".join(failed.details)

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import archiver
 from chronos_secrets.pgbackrest.archiver import Archiver
 from chronos_secrets.pgbackrest.server import Server
 from chronos_secrets.systems.hosts import Local
 from tests.support.backup_hosts import IN_BOX, WAYS, Backed, Way
+from tests.support.clock import hold_clock
 from tests.support.commands import Done
-from tests.support.sightings import query
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("backup-hosts")
@@ -64,8 +63,7 @@ def keeper(tmp_path: Path, backups_here: Way, monkeypatch: pytest.MonkeyPatch) -
 
 
 def later(monkeypatch: pytest.MonkeyPatch, **time: int) -> None:
-    now = datetime.now(UTC) + timedelta(**time)
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
+    hold_clock(monkeypatch, datetime.now(UTC) + timedelta(**time))
 
 
 @pytest.fixture
@@ -84,8 +82,7 @@ def unhurried(keeper: Keeper) -> Iterator[None]:
 
 def send_all(keeper: Keeper) -> None:
     """Let the server send every commit that there is."""
-    ((found,),) = query(keeper.world.database, "SELECT pg_walfile_name(pg_switch_wal())::bytea")
-    closed = bytes(found).decode()
+    ((closed,),) = keeper.server.ask("SELECT pg_walfile_name(pg_switch_wal())")
     wait_for_archiver(keeper, lambda told: (told.last or "") >= closed)
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from tests.support import displays
 from tests.support.commands import Aviary, Done, Terminal, alone, argv, environment
 from tests.support.programs import require
+from tests.support.waiting import until
 
 LONG = "3600"
 ON_IT = "the password of db is on the clipboard for"
@@ -92,13 +93,6 @@ def _serving() -> list[str]:
     return found
 
 
-def _until(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_value_is_on_the_clipboard_for_its_seconds_and_nothing_is_left_behind(aviary: Aviary, screen: None):
     began = time.monotonic()
     clip = Clip(aviary, seconds="2")
@@ -171,7 +165,7 @@ def test_a_value_that_another_program_took_over_is_cleared_too(aviary: Aviary, s
     clip = Clip(aviary, seconds="3")
     with clip.held():
         displays.copy(aviary.values["db.password"].encode())
-        _until(lambda: clip.helpers == [])
+        until(lambda: clip.helpers == [], "its helpers stay")
         assert displays.paste().decode() == aviary.values["db.password"]
     done = clip.end()
     assert done.status == 0

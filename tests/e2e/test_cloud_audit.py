@@ -19,6 +19,7 @@ from chronos_secrets.secret import Secret
 from chronos_secrets.systems.aws import clients
 from tests.support import faults
 from tests.support.birdhouse import Birdhouse
+from tests.support.clock import hold_clock
 from tests.support.commands import Done
 from tests.support.moto_iam import moto
 from tests.support.seaweed import seaweed
@@ -182,7 +183,7 @@ def test_the_policies_of_the_user_itself_and_of_its_groups_are_all_linted(settle
 
 
 def test_keys_grow_old(settled: Audited, monkeypatch):
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: datetime.now(UTC) + timedelta(91)))
+    hold_clock(monkeypatch, datetime.now(UTC) + timedelta(91))
     assert {"IAM.3", "IAM.8", "IAM.22"} <= settled.failed()
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chronos_secrets.cli.session import Session
 from chronos_secrets.systems.aws import clients, listing
 from tests.support import faults
 from tests.support.birdhouse import Birdhouse
+from tests.support.clock import hold_clock
 from tests.support.commands import Done
 from tests.support.moto_iam import moto
 from tests.support.seaweed import seaweed
@@ -147,7 +147,7 @@ def test_without_a_lifecycle_nothing_moves_and_nothing_ends(house: Counted):
     ],
 )
 def test_requests_come_from_the_inventory(house: Counted, diff: str, runs: int, monkeypatch):
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: datetime(2026, 7, 15, 12, tzinfo=UTC)))
+    hold_clock(monkeypatch, datetime(2026, 7, 15, 12, tzinfo=UTC))
     house.edit("destinations:\n", f"destinations:\n{CONFIG}")
     house.inventory.write_text(house.inventory.read_text() + PGBACKREST.replace("0 5,17,23 * * *", diff))
     lines = {each["what"].split(":")[0]: each["quantity"] for each in house.reckoned()["lines"]}

@@ -16,6 +16,7 @@ from chronos_secrets.vault import kdf, store
 from chronos_secrets.vault.copies import catalogue
 from chronos_secrets.vault.store import Vault
 from tests.support import keepassxc
+from tests.support.clock import hold_clock
 from tests.support.commands import Terminal, argv, process
 from tests.support.copied import Copied
 from tests.support.programs import require
@@ -46,9 +47,7 @@ def derivations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The moment that it is while the test lasts: midnight may come meanwhile."""
-    held = datetime.now(UTC)
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: held))
-    return held
+    return hold_clock(monkeypatch)
 
 
 def _due(aviary: Copied, *options: str) -> dict[str, dict[str, str]]:

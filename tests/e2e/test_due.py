@@ -15,7 +15,6 @@ from icalendar import Calendar
 
 from chronos_secrets.cli.due import RUNNABLE
 from chronos_secrets.cli.main import run
-from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit
 from chronos_secrets.inventory import load
 from chronos_secrets.inventory.schedule import Known, Rotated, standing
@@ -26,6 +25,7 @@ from chronos_secrets.vault.entries import Attribute
 from chronos_secrets.vault.kdf import MasterKey
 from chronos_secrets.vault.store import Places, Vault
 from tests.support import chronos, keepassxc, reference
+from tests.support.clock import hold_clock
 from tests.support.commands import in_process
 from tests.support.vaults import CHEAP, PASSWORD
 
@@ -111,8 +111,7 @@ def test_the_vault_is_not_opened_by_due_unless_it_is_told_to(project):
 
 
 def test_what_was_seen_in_the_vault_answers_while_it_is_locked_and_says_its_age(project, monkeypatch):
-    now = datetime.now(UTC)  # until the end: midnight may come meanwhile
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
+    hold_clock(monkeypatch)
     project.make_vault()
     project.change(datetime(2026, 10, 1, 12, tzinfo=UTC), Password="changed by hand in the client")
     assert project.run("check", unlocked=True)[0] == Exit.OK
@@ -137,10 +136,9 @@ def test_days_that_could_not_be_kept_are_said_not_to_be_known_though_the_vault_w
 @pytest.mark.parametrize(("days", "told"), [(0, "today"), (1, "1 day ago"), (3, "3 days ago")])
 def test_how_long_ago_the_vault_was_open_is_told_in_days(project, days, told, monkeypatch):
     project.make_vault()
-    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: now))
+    now = hold_clock(monkeypatch, datetime(2026, 11, 20, 12, tzinfo=UTC))
     assert project.run("check", unlocked=True)[0] == Exit.OK
-    now += timedelta(days=days, hours=23)
+    hold_clock(monkeypatch, now + timedelta(days=days, hours=23))
     assert f"by what was seen in the vault {told}; " in project.run("due", *TODAY)[2]
 
 
@@ -405,7 +403,7 @@ def test_a_history_with_a_line_that_cannot_be_read_is_shown_and_never_called_who
 
 def test_the_history_since_a_day_begins_with_the_projects_day_and_not_utcs(project, monkeypatch):
     project.make_vault()
-    monkeypatch.setattr(Session, "now", staticmethod(lambda: datetime(2026, 11, 22, 3, tzinfo=UTC)))  # the 21st there
+    hold_clock(monkeypatch, datetime(2026, 11, 22, 3, tzinfo=UTC))  # the 21st there
     project.run("done", "docs-review", unlocked=True)
     shown = {day: project.run("history", "--since", day)[1] for day in ("2026-11-21", "2026-11-22")}
     assert "docs-review" in shown["2026-11-21"]

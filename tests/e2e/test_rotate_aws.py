@@ -11,8 +11,9 @@ from chronos_secrets.cli import rotating
 from chronos_secrets.cli.session import Session
 from chronos_secrets.rotation.targets.iam import IamKeys
 from chronos_secrets.settings import Flags
+from tests.support.clock import hold_clock, zone_of_noon
 from tests.support.clouds import Key
-from tests.support.commands import Aviary, Done, zone_of_noon
+from tests.support.commands import Aviary, Done
 from tests.support.moto_iam import Moto, moto
 from tests.support.targets import no_proxy
 
@@ -73,8 +74,7 @@ class Writer(Aviary):
         config.write_text(f"[aviary]\n{text}\n")
 
     def later(self, **time: int) -> None:
-        self._now += timedelta(**time)
-        self._monkeypatch.setattr(Session, "now", staticmethod(lambda: self._now))
+        self._now = hold_clock(self._monkeypatch, self._now + timedelta(**time))
 
     def rotate(self, *arguments: str) -> Done:
         return self.run("rotate", *arguments, "--password-file", str(self.password_file))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chronos_secrets.cli.session import Session
 from chronos_secrets.pgbackrest import info
 from tests.support.backup_hosts import DESTINATION, ROOT, SECTIONS
 from tests.support.backups import BUCKET, STANZA, Backups, backups
+from tests.support.clock import hold_clock, zone_of_noon
 from tests.support.clouds import Key
-from tests.support.commands import Aviary, Done, zone_of_noon
+from tests.support.commands import Aviary, Done
 from tests.support.seaweed import seaweed
 from tests.support.targets import no_proxy
 
@@ -64,8 +64,7 @@ class Keeper(Aviary):
         self._accept()
 
     def later(self, **time: int) -> None:
-        self._now += timedelta(**time)
-        self._monkeypatch.setattr(Session, "now", staticmethod(lambda: self._now))
+        self._now = hold_clock(self._monkeypatch, self._now + timedelta(**time))
 
     def rotate(self, *words: str) -> Done:
         done = self.run("rotate", "aws", *words, "--password-file", str(self.password_file))

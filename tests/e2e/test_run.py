@@ -814,8 +814,9 @@ def test_a_job_that_was_started_in_the_background_has_a_terminal_of_lines_after_
 
 def test_a_whole_pipeline_stops_and_goes_on(bash: Screen):
     program = (
-        "import os, sys, time; print('up', file=sys.stderr)\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
-        "print('through', flush=True); time.sleep(0.5)"
+        "import os, sys, time; print('up', file=sys.stderr)\n"
+        "while not os.path.exists('go'): time.sleep(0.02)\n"  # who is stopped hears of no event
+        "print('through', flush=True)"
     )
     bash.type(f"$RUN {shlex.join((sys.executable, '-c', program))} | tr a-z A-Z\n")
     bash.expect("up\r\n")
@@ -881,7 +882,7 @@ def test_a_program_that_asks_for_a_terminal_that_nobody_can_give_it_ends(aviary:
         "    os.setpgid(0, 0)\n"
         "    leader = os.getpid()\n"
         "    if os.fork(): os._exit(0)\n"
-        "    while os.getppid() == leader: time.sleep(0.01)\n"
+        "    while os.getppid() == leader: time.sleep(0.01)\n"  # nobody tells a process that it is an orphan
         "    status = os.spawnvp(os.P_WAIT, sys.argv[1], sys.argv[1:])\n"
         "    print('ended', status, flush=True)\n"
         "    os._exit(0)\n"

@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.support.clouds import REGION, Cloud, Key
 from tests.support.programs import require
 from tests.support.targets import Database
+from tests.support.waiting import until
 
 STANZA, BUCKET, USER = "birds", "birds-backups", "backup-writer"
 REPOSITORY = "/var/lib/pgbackrest"
@@ -157,11 +157,13 @@ class Backups:
 
     def _stop_when_begun(self, child: "subprocess.Popen[bytes]") -> None:
         """Stop it once it holds its lock and talks to the database, long before it has copied everything."""
-        lock, deadline = self.folder / "lock" / f"{STANZA}-backup.lock", time.monotonic() + _PATIENCE
-        while not _size(lock):
+        lock = self.folder / "lock" / f"{STANZA}-backup.lock"
+
+        def holds_it() -> bool:
             assert child.poll() is None, "the backup ended before it began"
-            assert time.monotonic() < deadline, "the backup does not begin"
-            time.sleep(0.01)
+            return _size(lock) > 0
+
+        until(holds_it, "the backup does not begin", pause=0.01)
         os.kill(child.pid, signal.SIGSTOP)
 
     def _whole(self) -> Mapping[str, str]:

@@ -15,7 +15,6 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,11 +64,6 @@ _SECRETS = (
     "cipher.passphrase",
     "key.private_key",
 )
-
-
-def zone_of_noon() -> str:
-    """A timezone in which it is about noon: for an inventory whose days no midnight may change within a test."""
-    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # such a name has the sign that the distance from UTC has not
 
 
 class Done(NamedTuple):

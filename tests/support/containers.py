@@ -17,7 +17,6 @@ import pytest
 from tests.support.programs import require
 from tests.support.waiting import until
 
-_PATIENCE = 60.0  # seconds
 _CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}", "nproc={nproc}"]
@@ -78,7 +77,7 @@ class Engine:
         An engine may fail at it for a moment ("resource busy"), while its own cleaner is at the same mounts.
         """
         words = ("rm", "-f", "--ignore", "-t", "0", "-v", *containers)
-        until(lambda: self._does(*words), f"the engine does not remove {' '.join(containers)}", patience=_PATIENCE)
+        until(lambda: self._does(*words), f"the engine does not remove {' '.join(containers)}")
 
     def _does(self, *arguments: str) -> bool:
         """Whether the engine does something; why it does not is in the test's output."""
@@ -98,7 +97,7 @@ class Engine:
 
         A folder that something is mounted in cannot be removed.
         """
-        until(lambda: not _works_in(self.folder), "the engine does not come to an end", patience=_PATIENCE)
+        until(lambda: not _works_in(self.folder), "the engine does not come to an end")
         for mounted in _mounted_below(self.folder):
             subprocess.run(("umount", "-l", mounted), check=False)
 

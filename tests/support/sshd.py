@@ -205,10 +205,12 @@ class Sshd:
         server = subprocess.Popen(
             (require("unshare"), "--mount", "--propagation", "slave", "sh", "-c", script), stdin=subprocess.DEVNULL
         )
-        asked_from: list[int] = []
-        until(lambda: _greets(self.port, asked_from) or server.poll() is not None, "sshd does not listen")
-        assert server.poll() is None, (self.folder / "log").read_text()
-        ended = f" by 127.0.0.1 port {asked_from[-1]}"
+
+        def asked_from() -> int:
+            assert server.poll() is None, (self.folder / "log").read_text()
+            return _answers(self.port)
+
+        ended = f" by 127.0.0.1 port {until(asked_from, 'sshd does not listen')}"
         until(lambda: ended in (self.folder / "log").read_text(), "sshd does not write that we left again")
         return server
 
@@ -221,11 +223,10 @@ class Sshd:
         self._server.wait(60)
 
 
-def _greets(port: int, asked_from: list[int]) -> bool:
-    """Whether an sshd answers; `asked_from` gets the port at our end."""
+def _answers(port: int) -> int:
+    """The port that we asked from; 0 where no sshd answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as talk:
-            asked_from.append(talk.getsockname()[1])
-            return talk.recv(4) == b"SSH-"
+            return int(talk.getsockname()[1]) if talk.recv(4) == b"SSH-" else 0
     except OSError:
-        return False
+        return 0

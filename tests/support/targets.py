@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import require
+from tests.support.waiting import until
 
 REGION = "ca-central-1"
 SITE = "birds.atlassian.net"
@@ -65,13 +65,14 @@ def reserve(*ports: int) -> bool:
 
 def wait_for(port: int, child: "subprocess.Popen[bytes]", name: str) -> None:
     """Wait until a server listens on loopback."""
-    deadline = time.monotonic() + 60
-    while True:
+
+    def answers() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+            return True
         assert child.poll() is None, f"{name} ended"
-        assert time.monotonic() < deadline, f"{name} does not listen"
-        time.sleep(0.02)
+        return False
+
+    until(answers, f"{name} does not listen")
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 _PAUSE = 0.02  # seconds
 
+Found = TypeVar("Found")
 
-def until(holds: Callable[[], object], why: str, *, patience: float = 60.0, pause: float = _PAUSE) -> None:
-    """Look again and again until something holds; fails with `why` after `patience` seconds. `pause` is between two looks."""
+
+def until(holds: Callable[[], Found], why: str, *, patience: float = 60.0, pause: float = _PAUSE) -> Found:
+    """Look again and again until something holds, and return it; fails with `why` after `patience` seconds. `pause` is between two looks."""
     deadline = time.monotonic() + patience
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < deadline, why
         time.sleep(pause)  # what is looked at has no event that could be waited for
+    return found

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chronos_secrets.cloud import cost, prices
-from chronos_secrets.cloud.cost import GB, Amount, Bill, Line, Requests, Usage, bill, early, forecast, measure
+from chronos_secrets.cloud.cost import GB, NEVER, Amount, Bill, Line, Requests, Usage, bill, early, forecast, measure
 from chronos_secrets.cloud.desired import LEAST_DAYS, Lifecycle
 from chronos_secrets.cloud.prices import Price
 from chronos_secrets.report import cost as report
@@ -18,7 +18,6 @@ from chronos_secrets.systems.aws.listing import Version
 NOW = datetime(2026, 7, 15, 12, tzinfo=UTC)
 QUIET = Requests(0, 0)
 TABLE = prices.of("us-east-1")
-NEVER = Lifecycle(None, None, None, None, None, None)
 MIB = 1 << 20
 
 
@@ -209,7 +208,7 @@ def test_a_class_without_a_price_is_said_and_not_taken_for_free():
 
 
 def test_a_bucket_of_many_objects_is_counted_and_not_held():
-    found = measure((version(each % 7, age=each % 50) for each in range(20_000)), NOW, None)
+    found = measure((version(each % 7, age=each % 50) for each in range(20_000)), NOW, NEVER)
     assert found.total().versions == 20_000
     assert len(found.cells) == 50
 

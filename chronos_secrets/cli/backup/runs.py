@@ -1,7 +1,6 @@
 """`backup full|diff|incr|expire|stanza-create|check`: pgBackRest's own commands, run where the inventory says."""
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,13 +15,12 @@ from chronos_secrets.cli.command import opens_vault, with_session
 from chronos_secrets.cli.session import Session
 from chronos_secrets.errors import Exit, TargetFailed
 from chronos_secrets.inventory.model import LOCAL
-from chronos_secrets.pgbackrest import info, progress, settings
+from chronos_secrets.pgbackrest import archiver, info, progress, settings
 from chronos_secrets.report import backup as report
 
 _BACKUP_TIMEOUT = 24 * 3600.0  # seconds: a first full backup over a slow line
 _TIMEOUT = 3600.0  # seconds: an expire removes each file by itself
 _COUNTING = 10.0  # seconds that an archive_command may need to end, once its segment has arrived
-_POLL = 0.2
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -204,18 +202,17 @@ def _counted(there: Place, segment: str | None) -> _Archived:
 
     The segment is in the repository a moment before the archive_command that sent it has ended, and it counts then.
     """
-    deadline = time.monotonic() + _COUNTING
-    while True:
-        archived = _Archived(*there.server.ask(_ARCHIVED)[0])
-        if segment is None or archived.last[:24] >= segment or time.monotonic() >= deadline:
-            return archived
-        time.sleep(_POLL)
+
+    def look() -> Sequence[str]:
+        return there.server.ask(_ARCHIVED)[0]
+
+    return _Archived(*(archiver.wait(look, segment, patience=_COUNTING) if segment else look()))
 
 
 def _archiving_faults(there: Place, segment: str | None, archived: _Archived) -> list[str]:
     """Why what arrived is not what the database sends by itself."""
     faults = []
-    if segment is not None and archived.last[:24] < segment:
+    if segment is not None and not archiver.has_sent(archived.last, segment):
         faults.append(f"the database's archiver has not sent {segment}: its last one is {archived.last or 'none'}")
     if archived.failed:
         faults.append(f"the database's archive_command fails: {output.plain(archived.failed)} was not sent")

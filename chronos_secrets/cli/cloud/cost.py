@@ -33,12 +33,12 @@ def cost(session: Session, *, months: int, as_json: bool) -> None:
     """
     at, now = reach.reached(session), session.now()
     cloud, table = at.cloud, prices.of(at.cloud.region)
-    lifecycle = Lifecycle(*cloud.lifecycle) if cloud.lifecycle else None
+    rules = Lifecycle(*cloud.lifecycle) if cloud.lifecycle else reckoning.NEVER
     with reach.named(cloud):
-        usage = reckoning.measure(versions(at.clients, cloud.bucket.name, owner=at.account), now, lifecycle)
+        usage = reckoning.measure(versions(at.clients, cloud.bucket.name, owner=at.account), now, rules)
     requests = _requests(session, now)
-    bills = reckoning.forecast(usage, table, lifecycle, requests, months)
-    early = reckoning.early(usage, table, lifecycle)
+    bills = reckoning.forecast(usage, table, rules, requests, months)
+    early = reckoning.early(usage, table, rules)
     notes = report.notes(bills[0], table, early, requests, session.today)
     if as_json:
         output.document("cloud cost", report.as_json(cloud.bucket.name, table, usage, bills, notes))
