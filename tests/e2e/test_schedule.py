@@ -111,7 +111,7 @@ class Scheduled(Aviary):
                 if each.name not in programs and not (usual / each.name).is_symlink():
                     (usual / each.name).symlink_to(each)
         for name in programs:
-            (self.world / "bin" / name).unlink()
+            (self.world / "bin" / name).unlink(missing_ok=True)
         os.environ["PATH"] = f"{self.world / 'bin'}:{usual}"  # the fixture set it, and sets it back
 
     def with_backups(self) -> None:
@@ -205,6 +205,15 @@ def test_units_call_the_program_and_the_inventory_by_absolute_paths_and_hold_no_
         [line] = [line for line in path.read_text().splitlines() if line.startswith("ExecStart=:/")]
         assert f" --inventory {aviary.inventory} schedule run " in line
         assert not aviary.leaked(path.read_text())
+
+
+def test_timers_that_cannot_be_read_are_not_taken_for_none(aviary: Scheduled):
+    aviary.install()
+    aviary.without("head")
+    done = aviary.run("schedule", "install", "--yes")
+    assert done.status == Exit.TARGET
+    assert "the timers' files on this machine cannot be read" in done.err
+    assert len(aviary.unit_names) == 4
 
 
 def test_what_a_shell_says_of_other_places_is_in_the_units(aviary: Scheduled, monkeypatch: pytest.MonkeyPatch):
